@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Does a llama-server answer? One file of the standard library that imports nothing else.
+
+The core imports it; on hosts it is installed as `<root>/libexec/llama-probe`:
+
+    llama-probe http://127.0.0.1:8080 [--key-file FILE] [--kind server|embedding] [--timeout SECONDS]
+
+prints one JSON object and ends with 0 when a real answer came, with 1 when not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import http.client
+import json
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable
+from typing import Any
+
+READY, LOADING, UNREACHABLE = "ready", "loading", "unreachable"
+_LARGEST_ANSWER = 16 << 20
+
+
+class ProbeError(Exception):
+    """The server answered with an error, or not in time; the text says which."""
+
+
+def request(url: str, path: str, body: Any = None, key: str | None = None, timeout: float = 10.0) -> tuple[int, Any]:
+    """Ask a server; returns the HTTP status and the decoded JSON (or text) of its answer.
+
+    :param url: `http://host:port`; proxies of the environment are not used.
+    :raises ProbeError: no connection, no answer in time, or an answer of more than 16 MiB.
+    """
+    parts = urllib.parse.urlsplit(url)
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+    headers = {"Content-Type": "application/json"}
+    if key:
+        headers["Authorization"] = f"Bearer {key}"
+    try:
+        data = None if body is None else json.dumps(body).encode()
+        connection.request("GET" if data is None else "POST", path, data, headers)
+        answer = connection.getresponse()
+        text = answer.read(_LARGEST_ANSWER + 1)
+    except (OSError, http.client.HTTPException) as exc:
+        raise ProbeError(f"{url}{path}: {exc or type(exc).__name__}") from exc
+    finally:
+        connection.close()
+    if len(text) > _LARGEST_ANSWER:
+        raise ProbeError(f"{url}{path}: the answer is larger than 16 MiB")
+    return answer.status, _decode(text)
+
+
+def health(url: str, timeout: float = 2.0) -> str:
+    """`ready`, `loading` (it answers 503) or `unreachable`. Needs no key."""
+    try:
+        status, _body = request(url, "/health", timeout=timeout)
+    except ProbeError:
+        return UNREACHABLE
+    return READY if status == 200 else LOADING
+
+
+def wait_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: True) -> str:
+    """Wait until `/health` says ready, the process is gone, or the time is over; returns the last state."""
+    deadline = time.monotonic() + seconds
+    pause = 0.05
+    while True:
+        state = health(url)
+        if state == READY or time.monotonic() >= deadline or not alive():
+            return state
+        time.sleep(pause)
+        pause = min(pause * 1.5, 1.0)
+
+
+def one_token(url: str, key: str | None = None, timeout: float = 60.0, tokens: int = 1) -> dict[str, Any]:
+    """Have a server generate; returns `{text, tokens, tokens_per_second}`.
+
+    :raises ProbeError: it refused, or no token came.
+    """
+    body = {"prompt": "Hello", "n_predict": tokens, "temperature": 0.0, "cache_prompt": False}
+    status, answer = request(url, "/completion", body, key, timeout)
+    if status != 200 or not isinstance(answer, dict):
+        raise ProbeError(f"{url}/completion answered {status}: {_reason(answer)}")
+    count = answer.get("tokens_predicted")
+    if not isinstance(count, int) or count < 1:
+        raise ProbeError(f"{url}/completion answered without a token")
+    speed = (answer.get("timings") or {}).get("predicted_per_second")
+    return {"text": str(answer.get("content", "")), "tokens": count, "tokens_per_second": speed}
+
+
+def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
+    """Have a server embed a word; returns `{dimensions}`.
+
+    :raises ProbeError: it refused, or the vector is empty or all zeros.
+    """
+    status, answer = request(url, "/v1/embeddings", {"input": "Hello"}, key, timeout)
+    try:
+        vector = answer["data"][0]["embedding"]
+        good = status == 200 and any(float(value) for value in vector)
+    except (KeyError, IndexError, TypeError, ValueError):
+        good = False
+    if not good:
+        raise ProbeError(f"{url}/v1/embeddings answered {status}: {_reason(answer)}")
+    return {"dimensions": len(vector)}
+
+
+def prove(kind: str, url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
+    """A real answer of the kind of work an instance does (`server` or `embedding`)."""
+    return one_embedding(url, key, timeout) if kind == "embedding" else one_token(url, key, timeout)
+
+
+def _decode(text: bytes) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text.decode("utf-8", "replace")
+
+
+def _reason(answer: Any) -> str:
+    if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
+        return str(answer["error"].get("message", ""))[:300]
+    return str(answer)[:300]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Have a llama-server answer once.")
+    parser.add_argument("url")
+    parser.add_argument("--key-file")
+    parser.add_argument("--kind", choices=["server", "embedding"], default="server")
+    parser.add_argument("--timeout", type=float, default=60.0)
+    wanted = parser.parse_args()
+    key = None
+    try:
+        if wanted.key_file:
+            with open(wanted.key_file, encoding="utf-8") as file:
+                key = next((line.strip() for line in file if line.strip() and not line.startswith("#")), None)
+        print(json.dumps({"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)}))
+    except (ProbeError, OSError) as exc:
+        print(json.dumps({"ok": False, "reason": str(exc)}))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
