@@ -14,12 +14,17 @@ from typing import Any, Callable
 
 def write_text(path: str, text: str, mode: int = 0o644) -> None:
     """Replace `path` by a file with this content (UTF-8) and these permissions, atomically."""
+    write_bytes(path, text.encode("utf-8"), mode)
+
+
+def write_bytes(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Replace `path` by a file with these bytes and these permissions, atomically."""
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".new-", dir=folder)
     try:
         os.fchmod(handle, mode)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
