@@ -11,13 +11,15 @@ class ModuleDocFragment:
 options:
   root:
     description:
-      - The runtime root, the folder on the host that holds builds, models, instances and the managed virtual environment.
+      - The runtime root, the folder on the host that holds builds, models, instances and the managed virtual
+        environment.
       - Usually V(/opt/llama) in the system scope and V(~/llama-runtime) in the user scope. A leading C(~) is expanded.
     type: path
     required: true
   scope:
     description:
-      - V(system) needs root. A user of their own compiles, models belong to a group of their own, services are those of the host.
+      - V(system) needs root. A user of its own compiles, models belong to a group of their own,
+        and services are those of the host.
       - V(user) needs no root. Everything belongs to the one user who runs the module.
       - V(auto) is V(system) when root runs the module and O(root) lies outside of root's home folder, else V(user).
     type: str

@@ -1,0 +1,54 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Preparing a runtime root: its folders, the probe and the managed virtual environment."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from . import lock, probe, venv
+from .files import read_text, write_text
+from .tree import Tree, ensure
+
+
+@dataclass(frozen=True)
+class Change:
+    """A path that was, or would be, made or changed; the texts are what diff mode shows."""
+
+    path: str
+    before: str
+    after: str
+
+
+def prepare(tree: Tree, packages: Sequence[str] | None, check: bool) -> list[Change]:
+    """Make or complete the root; returns what changed, in order.
+
+    :param packages: requirements of the managed environment; None leaves the environment alone.
+    :raises MissingTool: user or group of the system scope are missing, or Python cannot make environments.
+    """
+    changes = [Change(path, "", "folder, owner and mode as the layout says\n") for path in ensure(tree, check)]
+    return changes + _probe(tree, check) + ([] if packages is None else _venv(tree, packages, check))
+
+
+def _probe(tree: Tree, check: bool) -> list[Change]:
+    wanted, found = inspect.getsource(probe), read_text(tree.probe)
+    if found == wanted and os.stat(tree.probe).st_mode & 0o7777 == 0o755:
+        return []
+    if not check:
+        write_text(tree.probe, wanted, mode=0o755)
+    return [Change(tree.probe, found or "", wanted)]
+
+
+def _venv(tree: Tree, packages: Sequence[str], check: bool) -> list[Change]:
+    wanted = venv.stamp(packages)
+    found = venv.current(tree.venv)
+    if found == wanted:
+        return []
+    if not check:
+        with lock.hold(tree, "managed virtual environment", wait=600):
+            venv.install(tree.venv, packages)
+    return [Change(tree.venv, found or "", wanted)]
