@@ -73,7 +73,6 @@ paths:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_runtime
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
 
