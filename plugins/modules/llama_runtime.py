@@ -22,6 +22,15 @@ extends_documentation_fragment:
   - llamaops.llama_cpp.attributes.action_group
   - llamaops.llama_cpp.root
 options:
+  manager:
+    description:
+      - What keeps the instances of this root alive. V(auto) is systemd where it runs, else supervisord.
+    type: str
+    choices:
+      - auto
+      - systemd
+      - supervisor
+    default: auto
   packages:
     description:
       - Requirements of the managed virtual environment, each as C(pip) takes them on its command line.
@@ -30,6 +39,12 @@ options:
       - If left out, the environment is not touched.
     type: list
     elements: str
+  supervisor_packages:
+    description:
+      - Further requirements, added to O(packages) where supervisord keeps instances alive.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""

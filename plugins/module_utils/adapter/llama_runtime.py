@@ -13,20 +13,25 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core.errors import MissingTool
-from ..core.runtime import Change, prepare
+from ..core.runtime import Change, prepare, served_by_supervisor
 from ..core.tree import Tree
 from .module import ROOT_ARGUMENTS
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **ROOT_ARGUMENTS,
+    "manager": {"type": "str", "choices": ["auto", "systemd", "supervisor"], "default": "auto"},
     "packages": {"type": "list", "elements": "str"},
+    "supervisor_packages": {"type": "list", "elements": "str", "default": []},
 }
 
 
 def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """Prepare the root and describe it; in check mode an account that is still missing is a warning."""
+    packages, more = module.params["packages"], module.params["supervisor_packages"]
+    if packages is not None and more and served_by_supervisor(tree, module.params["manager"]):
+        packages = [*packages, *more]
     try:
-        changes = prepare(tree, module.params["packages"], module.check_mode)
+        changes = prepare(tree, packages, module.check_mode)
     except MissingTool as exc:
         if not module.check_mode:
             raise

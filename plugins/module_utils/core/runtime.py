@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import lock, probe, venv
+from . import lock, probe, service, venv
 from .files import read_text, write_text
 from .tree import Tree, ensure
 
@@ -32,6 +32,14 @@ def prepare(tree: Tree, packages: Sequence[str] | None, check: bool) -> list[Cha
     """
     changes = [Change(path, "", "folder, owner and mode as the layout says\n") for path in ensure(tree, check)]
     return changes + _probe(tree, check) + ([] if packages is None else _venv(tree, packages, check))
+
+
+def served_by_supervisor(tree: Tree, manager: str) -> bool:
+    """True where supervisord keeps the instances of this root alive.
+
+    :raises InvalidInput: the wanted manager does not run here.
+    """
+    return not tree.system and service.choose(tree, manager).kind == "supervisor"
 
 
 def _probe(tree: Tree, check: bool) -> list[Change]:
