@@ -30,6 +30,10 @@ class InvalidInput(LlamaOpsError):
     """Something the user gave cannot be used; nothing was changed."""
 
 
+class Prerequisite(LlamaOpsError):
+    """Something that an earlier step makes (a build, a model set, the tree) is not there yet."""
+
+
 class MissingLibrary(LlamaOpsError):
     """A Python package is not importable where the code runs."""
 

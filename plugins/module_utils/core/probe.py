@@ -6,9 +6,12 @@
 
 The core imports it; on hosts it is installed as `<root>/libexec/llama-probe`:
 
-    llama-probe http://127.0.0.1:8080 [--key-file FILE] [--kind server|embedding] [--timeout SECONDS]
+    llama-probe URL [--key-file FILE] [--kind server|embedding] [--timeout SECONDS]
+    llama-probe URL --wait SECONDS
 
-prints one JSON object and ends with 0 when a real answer came, with 1 when not.
+The first form has the server do real work. The second only waits until it is ready to; in a unit's
+`ExecStartPost=` it gives up when the main process (`$MAINPID`) is gone. Both print one JSON object and
+end with 0 when all is well, with 1 when not.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import os
 import sys
 import time
 import urllib.parse
@@ -109,6 +113,17 @@ def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> di
     return {"dimensions": len(vector)}
 
 
+def busy_slots(url: str, key: str | None = None) -> int:
+    """How many requests a server works on now; 0 where it does not say (no `/slots`, no answer)."""
+    try:
+        status, answer = request(url, "/slots", key=key, timeout=5.0)
+    except ProbeError:
+        return 0
+    if status != 200 or not isinstance(answer, list):
+        return 0
+    return sum(1 for slot in answer if isinstance(slot, dict) and slot.get("is_processing"))
+
+
 def prove(kind: str, url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
     """A real answer of the kind of work an instance does (`server` or `embedding`)."""
     return one_embedding(url, key, timeout) if kind == "embedding" else one_token(url, key, timeout)
@@ -127,13 +142,23 @@ def _reason(answer: Any) -> str:
     return str(answer)[:300]
 
 
+def _main_process_lives() -> bool:
+    pid = os.environ.get("MAINPID", "")
+    return not pid.isdigit() or os.path.exists(f"/proc/{pid}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description="Have a llama-server answer once.")
     parser.add_argument("url")
     parser.add_argument("--key-file")
     parser.add_argument("--kind", choices=["server", "embedding"], default="server")
     parser.add_argument("--timeout", type=float, default=60.0)
+    parser.add_argument("--wait", type=float)
     wanted = parser.parse_args()
+    if wanted.wait is not None:
+        state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
+        print(json.dumps({"ok": state == READY, "state": state}))
+        return int(state != READY)
     key = None
     try:
         if wanted.key_file:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import grp
 import os
 import pwd
+import re
 from dataclasses import dataclass
 
 from .command import Account
@@ -16,6 +17,8 @@ from .errors import InvalidInput, MissingTool
 BUILD_USER = "llama-build"
 MODEL_GROUP = "llama-models"
 SYSTEM, USER = "system", "user"
+# it stands unquoted in unit files and link targets
+SAFE_PATH = re.compile(r"(/[A-Za-z0-9._+@-]+)+")
 
 
 @dataclass(frozen=True)
@@ -104,8 +107,11 @@ def open_tree(root: str, scope: str = "auto") -> Tree:
     :raises InvalidInput: the path is not absolute, is the root of the file system, or the scope needs root.
     """
     path = os.path.normpath(os.path.expanduser(root))
-    if not os.path.isabs(path) or path == "/" or "\n" in path:
-        raise InvalidInput(f"{root!r} cannot be a runtime root.", "Give an absolute path such as /opt/llama.")
+    if not SAFE_PATH.fullmatch(path):
+        raise InvalidInput(
+            f"{root!r} cannot be a runtime root.",
+            "Give an absolute path of letters, digits and ._+@- such as /opt/llama.",
+        )
     if scope == "auto":
         scope = SYSTEM if os.geteuid() == 0 and not _below(path, os.path.expanduser("~")) else USER
     if scope == SYSTEM and os.geteuid() != 0:

@@ -1,0 +1,173 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""llama_instance and llama_instance_info: arguments to instances, changes to a result.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..core import change, deploy, instance, launch, lock, probe, service, sizes, unit
+from ..core.change import Step
+from ..core.files import read_json, read_text
+from ..core.service import Manager
+from ..core.tree import Tree, ensure
+from .module import ROOT_ARGUMENTS
+
+ITEM = {
+    "name": {"type": "str", "required": True},
+    "kind": {"type": "str", "choices": list(instance.KINDS)},
+    "state": {"type": "str", "choices": list(instance.STATES)},
+    "model": {"type": "str"},
+    "port": {"type": "int"},
+    "bind": {"type": "str"},
+    "keys": {"type": "list", "elements": "str", "no_log": False},
+    "ctx_size": {"type": "int"},
+    "parallel": {"type": "int"},
+    "cache_type_k": {"type": "str", "choices": list(instance.CACHE_TYPES)},
+    "cache_type_v": {"type": "str", "choices": list(instance.CACHE_TYPES)},
+    "build": {"type": "str"},
+    "options": {"type": "dict"},
+    "allow_unsafe": {"type": "list", "elements": "str"},
+    "env": {"type": "dict"},
+    "restart": {"type": "str", "choices": list(instance.RESTARTS)},
+    "start_timeout": {"type": "int"},
+    "drain_timeout": {"type": "int"},
+    "memory_max": {"type": "str"},
+}
+MANAGER = {"type": "str", "choices": ["auto", "systemd", "supervisor"], "default": "auto"}
+ARGUMENTS = {
+    **ROOT_ARGUMENTS,
+    "manager": MANAGER,
+    "instances": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+    "keys": {"type": "dict", "no_log": True},
+    "address": {"type": "str"},
+    "purge": {"type": "bool", "default": False},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+INFO_ARGUMENTS = {**ROOT_ARGUMENTS, "manager": MANAGER, "names": {"type": "list", "elements": "str"}}
+
+
+def read_instances(params: Mapping[str, Any]) -> list[instance.Instance]:
+    """The instances of the arguments, checked; sizes in bytes."""
+    entries = [dict(entry) for entry in params["instances"]]
+    for entry in entries:
+        if entry.get("memory_max") is not None:
+            entry["memory_max"] = sizes.to_bytes(f"Instance {entry['name']!r}: memory_max", entry["memory_max"])
+    return instance.read_all(entries, params["address"])
+
+
+def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step], list[str]]:
+    """The steps for all instances, and the names of managed instances that are not listed."""
+    wanted = read_instances(module.params)
+    orphans = change.orphans(manager, wanted)
+    if module.params["purge"]:
+        wanted += [instance.Instance(name=name, state="absent") for name in orphans]
+    return change.plan(tree, manager, wanted, module.params["keys"] or {}, preview=module.check_mode), orphans
+
+
+def converge(
+    module: AnsibleModule, tree: Tree, manager: Manager
+) -> tuple[list[Step], list[str], dict[str, dict[str, Any]]]:
+    """Plan and, unless this is check mode, apply: the steps, the orphans, and what each instance proved."""
+    steps, orphans = plan(module, tree, manager)
+    if module.check_mode:
+        return steps, orphans, {}
+    if not any(step.actions for step in steps):
+        return steps, orphans, deploy.apply(tree, manager, steps)
+    ensure(tree)
+    with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
+        for warning in manager.prepare():
+            module.warn(warning)
+        steps, orphans = plan(module, tree, manager)  # what another run did while we waited counts
+        return steps, orphans, deploy.apply(tree, manager, steps)
+
+
+def result(
+    manager: Manager, steps: Sequence[Step], orphans: Sequence[str], proofs: Mapping[str, Any], address: str | None
+) -> dict[str, Any]:
+    """The result of the module."""
+    return {
+        "changed": any(step.actions for step in steps),
+        "instances": {step.name: _shown(manager, step, proofs.get(step.name, {}), address) for step in steps},
+        "orphans": list(orphans),
+        "manager": manager.kind,
+        "hardening": manager.hardening,
+        "warnings": [step.warning for step in steps if step.warning] + _ambient(),
+        "diff": [
+            {"before_header": manager.path(step.name), "before": step.before or "", "after": step.after or ""}
+            for step in steps
+            if step.before != step.after
+        ],
+    }
+
+
+def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str | None) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "state": step.instance.state,
+        "changed": bool(step.actions),
+        "actions": list(step.actions),
+        "restart_pending": step.restart_pending,
+        "unit": manager.path(step.name),
+    }
+    if step.launch is not None:
+        shown["build_id"] = step.launch.facts["Build"]
+        shown["model"] = step.launch.facts["Model"]
+        shown["url"] = step.instance.url
+        shown["endpoint"] = endpoint(step.instance, address)
+        shown["command"] = list(step.launch.command.argv)
+        shown["command_line"] = step.launch.command.line
+    if step.instance.wanted:
+        shown["pid"] = manager.status(step.name).pid
+        shown["proof"] = dict(proof)
+    return shown
+
+
+def endpoint(item: instance.Instance, address: str | None) -> str:
+    """Where clients reach an instance: its own address, or the host's when it listens on all."""
+    if item.host not in ("0.0.0.0", "::"):
+        return item.url
+    return f"http://{address or socket.gethostname()}:{item.port}"
+
+
+def _ambient() -> list[str]:
+    path = "/etc/llama.cpp/config.ini"
+    return [f"{path} exists: llama.cpp programs started by hand read it."] if os.path.exists(path) else []
+
+
+def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[str, Any]:
+    """What is known of the managed instances of a host, read from units, processes and their health."""
+    found = {}
+    for name in manager.managed():
+        if names and name not in names:
+            continue
+        facts = unit.facts_of(read_text(manager.path(name)) or "")
+        status = manager.status(name)
+        known = read_json(os.path.join(launch.folder(tree, name), "instance.json")) or {}
+        found[name] = {
+            "kind": facts.get("Kind", "server"),
+            "active": status.active,
+            "enabled": status.enabled,
+            "pid": status.pid,
+            "detail": status.detail,
+            "health": probe.health(facts["URL"]) if status.active and facts.get("URL") else probe.UNREACHABLE,
+            "url": facts.get("URL", ""),
+            "build_id": facts.get("Build", ""),
+            "model": facts.get("Model", ""),
+            "unit": manager.path(name),
+            "command_line": known.get("command_line", ""),
+        }
+    return {"changed": False, "instances": found, "manager": manager.kind, "hardening": manager.hardening}
+
+
+def choose_manager(module: AnsibleModule, tree: Tree) -> Manager:
+    """The service manager that the argument `manager` names."""
+    return service.choose(tree, module.params["manager"])

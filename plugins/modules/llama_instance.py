@@ -1,0 +1,270 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: llama_instance
+short_description: Launch and supervise llama-server instances
+version_added: 0.1.0
+author: LlamaOps contributors (@llamaops)
+description:
+  - Brings a list of instances to the wanted state in one call. Each instance is one C(llama-server) under a service
+    manager, with one unit file that shows its whole command line.
+  - An instance counts as started when C(/health) says so and it has given a real answer, a generated token or an
+    embedding. When it does not, the reason is taken from its log, and the unit that ran before is started again.
+  - A call that changes nothing restarts nothing.
+extends_documentation_fragment:
+  - llamaops.llama_cpp.root
+  - llamaops.llama_cpp.attributes
+  - llamaops.llama_cpp.attributes.action_group
+options:
+  instances:
+    description: The instances. Ports are checked before anything is changed.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description:
+          - The name of the instance, 1 to 40 lower case letters, digits and dashes. The unit is C(llama-<name>.service).
+          - Clients may use it as the name of the model.
+        type: str
+        required: true
+      kind:
+        description: V(server) answers chats and completions, V(embedding) computes embeddings. Default is V(server).
+        type: str
+        choices: [server, embedding]
+      state:
+        description:
+          - V(started) runs now and after a reboot; V(stopped) neither. V(restarted) restarts it in any case.
+          - V(absent) stops it and removes its unit and key file. Default is V(started).
+        type: str
+        choices: [started, stopped, restarted, absent]
+      model:
+        description: The name of a model set of M(llamaops.llama_cpp.gguf_model), or the absolute path of a GGUF file.
+        type: str
+      port:
+        description: The TCP port, 1024 to 65535, unique on the host. Required unless the instance is V(absent).
+        type: int
+      bind:
+        description:
+          - V(loopback), V(private) (the address in O(address)), V(public) (all IPv4 addresses) or one IP address.
+          - Anything but loopback needs at least one key. Default is V(loopback).
+        type: str
+      keys:
+        description: Names of the API keys that open the instance, see O(keys).
+        type: list
+        elements: str
+      ctx_size:
+        description: The context in tokens, shared by all slots. Default is 8192, or the length the model was trained for if that is less.
+        type: int
+      parallel:
+        description: How many requests are worked on at once; each gets its share of the context. Default is 1.
+        type: int
+      cache_type_k:
+        description: Data type of the K cache.
+        type: str
+        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1]
+      cache_type_v:
+        description: Data type of the V cache.
+        type: str
+        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1]
+      build:
+        description: The build id to run, or V(active). Default is V(active).
+        type: str
+      options:
+        description:
+          - Any other flag of C(llama-server), by its long name with underscores, for example V(flash_attn).
+          - Names and values are checked against what the build itself says it accepts.
+          - A list is joined with commas, or repeats the flag where it accumulates. A null removes an inherited default.
+        type: dict
+      allow_unsafe:
+        description: Flags among O(instances[].options) that open the host to clients and must be named here to be accepted.
+        type: list
+        elements: str
+      env:
+        description: Environment variables of the server. They can be read by every user of the host, so secrets are refused.
+        type: dict
+      restart:
+        description:
+          - When a changed unit restarts a running instance. V(needed) does so for a change of the command, its environment, the build,
+            the model or the keys, V(always) for every change of the unit, V(never) for none.
+          - A change that waits for a restart is reported as RV(instances.restart_pending). Default is V(needed).
+        type: str
+        choices: [needed, never, always]
+      start_timeout:
+        description: Seconds the model may take to load. The default grows with the size of the model.
+        type: int
+      drain_timeout:
+        description: Seconds to wait for running requests before a stop. Default is 30.
+        type: int
+      memory_max:
+        description: Limit of the memory of the service, for example V(48GiB), where systemd enforces it.
+        type: str
+  keys:
+    description:
+      - The values of API keys by name, 8 to 512 printable characters.
+      - They are written to a file that only its owner can read, and appear in no command line, unit, log or result.
+    type: dict
+  address:
+    description: The address of this host that V(private) means in O(instances[].bind).
+    type: str
+  manager:
+    description:
+      - The service manager. V(auto) takes systemd where it runs (of the system, or of the user), else supervisord from the
+        managed virtual environment, in the user scope only.
+    type: str
+    choices: [auto, systemd, supervisor]
+    default: auto
+  purge:
+    description: Whether to remove managed instances that are not listed. If V(false) they are reported as RV(orphans).
+    type: bool
+    default: false
+  lock_timeout:
+    description: Seconds to wait for another run that works on the same root.
+    type: int
+    default: 60
+requirements:
+  - systemd 249 or newer, or supervisor in the managed virtual environment
+seealso:
+  - module: llamaops.llama_cpp.llama_build
+  - module: llamaops.llama_cpp.gguf_model
+  - module: llamaops.llama_cpp.llama_instance_info
+"""
+
+EXAMPLES = r"""
+- name: Serve a chat model and an embedding model
+  llamaops.llama_cpp.llama_instance:
+    root: /opt/llama
+    keys:
+      team: "{{ vault_team_key }}"
+    instances:
+      - name: chat
+        model: qwen3-8b
+        port: 8080
+        bind: public
+        keys: [team]
+        ctx_size: 32768
+        parallel: 4
+        options:
+          flash_attn: "on"
+      - name: embed
+        kind: embedding
+        model: /srv/models/embedding.gguf
+        port: 8081
+
+- name: Stop one instance and keep it stopped after a reboot
+  llamaops.llama_cpp.llama_instance:
+    root: /opt/llama
+    instances:
+      - name: chat
+        model: qwen3-8b
+        port: 8080
+        state: stopped
+"""
+
+RETURN = r"""
+instances:
+  description: What was done for each instance, by name.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: The wanted state.
+      type: str
+      sample: started
+    changed:
+      description: Whether this instance was changed.
+      type: bool
+    actions:
+      description: What was done, or would be done in check mode.
+      type: list
+      elements: str
+      sample: [write, start]
+    restart_pending:
+      description: Whether the unit says something that the running process does not yet.
+      type: bool
+    unit:
+      description: The unit file.
+      type: str
+      sample: /etc/systemd/system/llama-chat.service
+    build_id:
+      description: The build that serves.
+      type: str
+      sample: 0.5.0-a832db0-cpu-1b2c3d4e
+    model:
+      description: The model set or file that is served.
+      type: str
+      sample: qwen3-8b
+    url:
+      description: Where the host itself reaches the instance.
+      type: str
+      sample: http://127.0.0.1:8080
+    endpoint:
+      description: Where clients reach the instance.
+      type: str
+      sample: http://10.0.0.5:8080
+    command:
+      description: The command as a list of arguments.
+      type: list
+      elements: str
+    command_line:
+      description: The command as one line for a shell, with its environment.
+      type: str
+    pid:
+      description: The process, when the instance should run; 0 if it does not.
+      type: int
+      sample: 4711
+    proof:
+      description: The answer that proved a start, RV(instances.proof.text) with its speed, or the number of dimensions of an embedding.
+      type: dict
+      sample: {text: "Hello", tokens: 1, tokens_per_second: 42.0}
+      contains:
+        text:
+          description: The generated text.
+          type: str
+orphans:
+  description: Managed instances of the host that were not listed.
+  returned: success
+  type: list
+  elements: str
+manager:
+  description: The service manager in use.
+  returned: success
+  type: str
+  sample: systemd
+hardening:
+  description: How instances are isolated, V(system), V(user) or V(none).
+  returned: success
+  type: str
+  sample: system
+log:
+  description: The end of the log of an instance that did not come up.
+  returned: when an instance did not come up
+  type: str
+restored:
+  description: Whether the unit that ran before answers again.
+  returned: when an instance did not come up
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_instance as adapter
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=adapter.ARGUMENTS, supports_check_mode=True)
+    with reporting(module):
+        tree = open_tree(module)
+        manager = adapter.choose_manager(module, tree)
+        steps, orphans, proofs = adapter.converge(module, tree, manager)
+        outcome = adapter.result(manager, steps, orphans, proofs, module.params["address"])
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: llama_instance_info
+short_description: Show the managed llama-server instances of a host
+version_added: 0.1.0
+author: LlamaOps contributors (@llamaops)
+description:
+  - Reads the units of the collection, what the service manager says of them, and the health of each server.
+  - Changes nothing and asks no server to work.
+extends_documentation_fragment:
+  - llamaops.llama_cpp.root
+  - llamaops.llama_cpp.attributes
+  - llamaops.llama_cpp.attributes.info_module
+  - llamaops.llama_cpp.attributes.action_group
+options:
+  manager:
+    description: The service manager, as in M(llamaops.llama_cpp.llama_instance).
+    type: str
+    choices: [auto, systemd, supervisor]
+    default: auto
+  names:
+    description: Only these instances. All if left out.
+    type: list
+    elements: str
+seealso:
+  - module: llamaops.llama_cpp.llama_instance
+"""
+
+EXAMPLES = r"""
+- name: Look at all instances
+  llamaops.llama_cpp.llama_instance_info:
+    root: /opt/llama
+  register: found
+
+- name: Insist that all are ready
+  ansible.builtin.assert:
+    that: found.instances.values() | rejectattr('health', 'equalto', 'ready') | length == 0
+"""
+
+RETURN = r"""
+instances:
+  description: The managed instances, by name.
+  returned: success
+  type: dict
+  contains:
+    kind:
+      description: The kind of the instance.
+      type: str
+      sample: server
+    active:
+      description: Whether the service manager calls it running.
+      type: bool
+    enabled:
+      description: Whether it starts at boot.
+      type: bool
+    pid:
+      description: The main process, 0 if there is none.
+      type: int
+    detail:
+      description: The state in the words of the service manager.
+      type: str
+      sample: active/running (success)
+    health:
+      description: V(ready), V(loading) or V(unreachable).
+      type: str
+      sample: ready
+    url:
+      description: Where the host itself reaches the instance.
+      type: str
+      sample: http://127.0.0.1:8080
+    build_id:
+      description: The build that its unit names.
+      type: str
+    model:
+      description: The model set or file that its unit names.
+      type: str
+    unit:
+      description: The unit file.
+      type: str
+    command_line:
+      description: The command as one line for a shell.
+      type: str
+manager:
+  description: The service manager in use.
+  returned: success
+  type: str
+  sample: systemd
+hardening:
+  description: How instances are isolated, V(system), V(user) or V(none).
+  returned: success
+  type: str
+  sample: system
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_instance as adapter
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=adapter.INFO_ARGUMENTS, supports_check_mode=True)
+    with reporting(module):
+        tree = open_tree(module)
+        manager = adapter.choose_manager(module, tree)
+        outcome = adapter.describe(tree, manager, module.params["names"])
+    module.exit_json(**outcome)
+
+
+if __name__ == "__main__":
+    main()
