@@ -1,0 +1,113 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Fixtures: modules and playbooks by the real Ansible, and a runtime root with a really built llama.cpp."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_runs import LOCAL, Run, ansible
+
+Module = Callable[..., dict[str, Any]]
+Play = Callable[..., Run]
+
+
+def run_module(
+    folder: Path,
+    name: str,
+    args: dict[str, Any],
+    check: bool = False,
+    diff: bool = False,
+    variables: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a module of the collection on this machine; returns its result, with `failed` always there."""
+    argv = ["ansible", "localhost", "-m", f"llamaops.llama_cpp.{name}", "-a", json.dumps(args)]
+    done = ansible(folder, argv, {**LOCAL, **(variables or {})}, check, diff, env or {})
+    if not done.tasks:
+        pytest.fail(f"{name} left no result:\n{done.output}")
+    return {"failed": False, **done.tasks[-1]["result"]}
+
+
+@pytest.fixture
+def ansible_module(tmp_path: Path) -> Module:
+    """`ansible_module(name, args, check=False, diff=False, variables=None, env=None)`, the result as a dict."""
+
+    def call(name: str, args: dict[str, Any], **more: Any) -> dict[str, Any]:
+        return run_module(tmp_path / "ansible-run", name, args, **more)
+
+    return call
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    """`play(path or list of plays, variables=None, check=False, diff=False, inventory=None, env=None)`, a `Run`.
+
+    The inventory is a path, or this machine alone.
+    """
+
+    def call(
+        playbook: str | os.PathLike[str] | list[dict[str, Any]],
+        variables: dict[str, Any] | None = None,
+        check: bool = False,
+        diff: bool = False,
+        inventory: str | os.PathLike[str] | None = None,
+        env: dict[str, str] | None = None,
+    ) -> Run:
+        folder = tmp_path / "ansible-run"
+        folder.mkdir(exist_ok=True)
+        if isinstance(playbook, list):
+            written = folder / "playbook.yml"
+            written.write_text(json.dumps(playbook))
+            playbook = written
+        hosts = ["-i", "localhost,"] if inventory is None else ["-i", os.fspath(inventory)]
+        known = LOCAL if inventory is None else {}
+        argv = ["ansible-playbook", *hosts, os.fspath(playbook)]
+        return ansible(folder, argv, {**known, **(variables or {})}, check, diff, env or {})
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runtime root (user scope) with llama.cpp, built once and kept between runs. Read only for tests.
+
+    `$LLAMAOPS_TEST_ROOT` says where, else it is below the user's cache folder.
+    """
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    root = Path(os.environ.get("LLAMAOPS_TEST_ROOT") or os.path.join(cache, "llamaops-test", "root"))
+    folder = tmp_path_factory.mktemp("build")
+    for module, args in {"llama_runtime": {}, "llama_build": {"source": {"type": "sdist"}, "keep": 1}}.items():
+        result = run_module(folder, module, {"root": str(root), "scope": "user", **args})
+        if result["failed"]:
+            pytest.fail(f"{module}: {result['msg']}")
+    return root
+
+
+@pytest.fixture
+def fresh_root(built_root: Path, tmp_path: Path, ansible_module: Module) -> Path:
+    """A root of the test's own with the same build, active; only links, so it is there at once."""
+    root = tmp_path / "root"
+    result = ansible_module("llama_runtime", {"root": str(root), "scope": "user"})
+    build = (built_root / "current").resolve()
+    copy_tree(build, root / "builds" / build.name)
+    if not result["failed"]:
+        result = ansible_module("llama_build", {"root": str(root), "scope": "user", "active": build.name})
+    if result["failed"]:
+        pytest.fail(result["msg"])
+    return root
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder as hard links; as files where the target is on another file system."""
+    if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL).returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, target], check=True)
