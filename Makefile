@@ -1,0 +1,60 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+#   make demo          bring up a small model on this computer and talk to it
+#   make demo-down     stop it and remove its services (MODEL=owner/repo:QUANT make demo: a real model)
+#   make test          every test level; or one of: make static unit integration lab
+#   make clean         remove what these commands made in the checkout
+
+PYTHON ?= python3
+VENV := .venv
+CONTROLLER := .build/controller
+COLLECTION := .build/collections/ansible_collections/llamaops/llama_cpp
+REQUIREMENTS := $(wildcard requirements/*.txt roles/llama_runtime/files/requirements-*.txt)
+
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
+export ANSIBLE_HOME ?= $(CURDIR)/.build/ansible
+unexport ANSIBLE_CONFIG
+
+LEVELS := static unit integration lab
+.PHONY: venv $(LEVELS) test demo demo-down clean
+.DEFAULT_GOAL := test
+
+# ---- tests
+$(VENV)/.stamp: $(REQUIREMENTS)
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	touch $@
+
+venv: $(VENV)/.stamp $(COLLECTION)
+
+$(LEVELS) test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(LEVELS) test: export PYTHONPATH := $(CURDIR)/.build/collections
+$(LEVELS): venv
+	@tests/levels.sh $@
+
+test: venv
+	@tests/levels.sh $(LEVELS)
+
+# ---- demonstration
+$(CONTROLLER)/.stamp: requirements/controller.txt
+	$(PYTHON) -m venv $(CONTROLLER)
+	$(CONTROLLER)/bin/pip install --quiet --disable-pip-version-check -r requirements/controller.txt
+	touch $@
+
+DEMO := $(CONTROLLER)/bin/ansible-playbook -i inventory.example/demo.yml $(if $(MODEL),-e llama_demo_model=$(MODEL))
+
+demo: $(CONTROLLER)/.stamp $(COLLECTION)
+	$(DEMO) playbooks/demo.yml
+
+demo-down: $(CONTROLLER)/.stamp $(COLLECTION)
+	$(DEMO) playbooks/remove.yml
+
+# ---- the checkout, where Ansible looks for a collection
+$(COLLECTION):
+	mkdir -p $(@D)
+	ln -sfn $(CURDIR) $@
+
+clean:
+	rm -rf .build .venv .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache
