@@ -171,9 +171,9 @@ def _render(option: Option, sets: bool, key: str, value: object) -> list[str]:
         return _switch(option, key, value == sets)
     if not option.takes:
         raise InvalidInput(f"options: {key} takes no value.", "Give true or false.")
-    several = isinstance(value, (list, tuple))
-    words = [_word(option, key, item) for item in (value if isinstance(value, (list, tuple)) else [value])]
-    if option.takes > 1 or not several:
+    items = value if isinstance(value, (list, tuple)) else None
+    words = [_word(option, key, item) for item in ([value] if items is None else items)]
+    if option.takes > 1 or items is None:
         if len(words) != option.takes:
             raise InvalidInput(f"options: {key} needs {option.takes} values, not {len(words)}.", "Give a list.")
         return [option.name, *words]
