@@ -30,11 +30,11 @@ def run_module(
     env: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a module of the collection on this machine; returns its result, with `failed` always there."""
-    argv = ["ansible", "localhost", "-m", f"llamaops.llama_cpp.{name}", "-a", json.dumps(args)]
+    argv = ["ansible", "localhost", "-m", f"llamaops.llama_cpp.{name}", *(["-a", json.dumps(args)] if args else [])]
     done = ansible(folder, argv, {**LOCAL, **(variables or {})}, check, diff, env or {})
     if not done.tasks:
         pytest.fail(f"{name} left no result:\n{done.output}")
-    return {"failed": False, **done.tasks[-1]["result"]}
+    return {**done.tasks[-1]["result"], "failed": done.tasks[-1]["status"] != "ok"}
 
 
 @pytest.fixture

@@ -50,15 +50,16 @@ def open_tree(module: AnsibleModule) -> trees.Tree:
     return trees.open_tree(module.params["root"], module.params["scope"])
 
 
-def need_libraries(module: AnsibleModule, tree: trees.Tree, *packages: tuple[str, str]) -> None:
+def need_libraries(module: AnsibleModule, tree: trees.Tree | None, *packages: tuple[str, str]) -> None:
     """Make sure that Python packages can be imported; start again in the managed environment if not.
 
+    :param tree: the root whose environment may have them, if the module knows one.
     :param packages: pairs of import name and name on the package index.
     """
     missing = [package for name, package in packages if not _importable(name)]
     if not missing:
         return
-    python = os.path.join(tree.venv, "bin", "python")
+    python = os.path.join(tree.venv, "bin", "python") if tree else ""
     if os.path.exists(python) and not has_respawned():
         respawn_module(python)
     install = f"{python} -m pip install {' '.join(missing)}" if os.path.exists(python) else "run the role llama_runtime"

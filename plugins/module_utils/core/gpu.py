@@ -68,7 +68,7 @@ def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
         notes.insert(0, "No GPU is on the PCI bus.")
     if expected is not None and len(devices) < expected:
         raise TooFewGPUs(
-            f"This host should have {expected} GPUs and shows {len(devices)}. {' '.join(notes)}".strip(),
+            f"This host shows {len(devices)} of {expected} expected GPUs. {' '.join(notes)}".strip(),
             "Repair it, or correct llama_gpus in the inventory.",
             expected=expected,
             found=len(devices),

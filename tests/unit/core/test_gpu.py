@@ -189,7 +189,7 @@ def test_expected_number(plant, driver):
     assert len(read(root, driver, expected=2)["facts"]["devices"]) == 2
     answer = read(root, driver, expected=3)
     assert answer["error"] == "TooFewGPUs" and answer["details"] == {"expected": 3, "found": 2}
-    assert "should have 3 GPUs and shows 2" in answer["text"]
+    assert "2 of 3 expected GPUs" in answer["text"]
 
 
 def test_a_stated_number_decides_about_a_gpu_the_driver_does_not_list(plant, driver):

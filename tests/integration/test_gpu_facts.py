@@ -1,0 +1,62 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FAKE_DRIVER = Path(__file__).parents[1] / "fixtures" / "nvml.c"
+
+
+@pytest.fixture
+def bare_python(tmp_path: Path) -> str:
+    """A Python without any further library."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "bare"], check=True)
+    return str(tmp_path / "bare" / "bin" / "python")
+
+
+@pytest.fixture
+def fake_driver(tmp_path: Path) -> dict[str, str]:
+    """The environment in which the real pynvml loads a stand-in for NVIDIA's library."""
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "libnvidia-ml.so.1", FAKE_DRIVER], check=True)
+    return {"LD_LIBRARY_PATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_facts_of_this_host(ansible_module, check):
+    result = ansible_module("gpu_facts", {}, check=check)
+    assert not result["failed"] and not result["changed"]
+    facts = result["ansible_facts"]["llama_gpu"]
+    assert set(facts) == {"schema", "devices", "host", "driver", "cuda", "reason"}
+    assert facts["host"]["cpu"]["logical"] == os.cpu_count()
+    assert facts["devices"] or facts["reason"]
+
+
+def test_facts_by_the_driver_library(ansible_module, fake_driver):
+    result = ansible_module("gpu_facts", {"expected": 2}, env=fake_driver)
+    assert [device["name"] for device in result["ansible_facts"]["llama_gpu"]["devices"]] == ["Fake H200", "Fake A30"]
+
+
+def test_fewer_gpus_than_expected(ansible_module, fake_driver):
+    result = ansible_module("gpu_facts", {"expected": 3}, env=fake_driver)
+    assert result["failed"] and (result["found"], result["expected"]) == (2, 3)
+    assert "2 of 3 expected GPUs" in result["msg"] and "llama_gpus" in result["msg"]
+
+
+def test_a_missing_library_is_found_in_the_managed_environment(ansible_module, bare_python, tmp_path):
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "venv").symlink_to(sys.prefix)
+    variables = {"ansible_python_interpreter": bare_python}
+    result = ansible_module("gpu_facts", {"root": str(root)}, variables=variables)
+    assert not result["failed"], result["msg"]
+
+
+def test_a_missing_library_is_named(ansible_module, bare_python):
+    result = ansible_module("gpu_facts", {}, variables={"ansible_python_interpreter": bare_python})
+    assert result["failed"] and "psutil" in result["msg"] and "llama_runtime" in result["msg"]
