@@ -58,6 +58,10 @@ class CommandFailed(LlamaOpsError):
     """A command ended with an error, or did not end in time."""
 
 
+class Unreachable(LlamaOpsError):
+    """Something that is fetched over a network did not come, or not to its end."""
+
+
 class Untrusted(LlamaOpsError):
     """Bytes that are not what they were said to be: a wrong checksum, a damaged or hostile file."""
 

@@ -1,0 +1,119 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Hugging Face hub, through its own client; every failure is an error that says what helps.
+
+A token goes to the client alone. It is in no message: those name the repository, never a request.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import InvalidInput, LlamaOpsError, MissingLibrary, Unreachable, Untrusted
+from .modelref import Entry
+
+_TOKEN_REMEDY = "Give a token that may read it with token_file or the environment variable HF_TOKEN."
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A hub or a mirror of it. `endpoint` None: `HF_ENDPOINT` of the environment or the public one."""
+
+    endpoint: str | None = None
+    token: str | None = field(default=None, repr=False)
+
+    def listing(self, repo: str, revision: str | None) -> tuple[str, list[Entry]]:
+        """The full commit of a revision (the default branch if None), and its files with sizes and checksums."""
+        with _reported(repo, revision):
+            api = _client().HfApi(endpoint=self.endpoint, token=self.token or False)
+            info = api.model_info(repo, revision=revision, files_metadata=True, timeout=60)
+        files = [_entry(item) for item in info.siblings or []]
+        commit = str(info.sha or "")
+        if len(commit) != 40 or not commit.isalnum():
+            raise Untrusted(f"The hub gives {repo} the commit {commit!r}; 40 hex digits are needed.")
+        return commit, [entry for entry in files if entry]
+
+    def download(self, repo: str, commit: str, path: str, folder: str) -> str:
+        """Fetch one file of a commit into a folder of its own; returns where it lies there."""
+        with _reported(repo, commit, path):
+            client = _client()
+            return str(
+                client.hf_hub_download(
+                    repo,
+                    path,
+                    revision=commit,
+                    local_dir=folder,
+                    cache_dir=folder,  # a cache of this user could only save a download, and is not asked for
+                    endpoint=self.endpoint,
+                    token=self.token or False,
+                )
+            )
+
+
+def _entry(item: Any) -> Entry | None:
+    """A file of a listing; None for one that is no large file and so has no checksum."""
+    lfs = item.lfs
+    digest = str(lfs.sha256).lower() if lfs else ""
+    if len(digest) != 64 or not digest.isalnum() or not isinstance(item.size, int):
+        return None
+    return Entry(str(item.rfilename), item.size, digest)
+
+
+def _client() -> Any:
+    try:
+        client = importlib.import_module("huggingface_hub")
+        importlib.import_module("huggingface_hub.utils").disable_progress_bars()
+    except ImportError:
+        raise MissingLibrary("huggingface_hub", "to fetch models from the Hugging Face hub") from None
+    return client
+
+
+@contextlib.contextmanager
+def _reported(repo: str, revision: str | None, path: str = "") -> Iterator[None]:
+    """Turn what the client raises into an error of ours."""
+    try:
+        yield
+    except LlamaOpsError:
+        raise
+    except Exception as exc:  # noqa: BLE001  the client's own libraries raise what they like
+        raise _translated(exc, repo, revision, path) from None
+
+
+def _translated(exc: Exception, repo: str, revision: str | None, path: str) -> LlamaOpsError:
+    errors = importlib.import_module("huggingface_hub.errors")
+    where = f"{path or 'the list of files'} of {repo}" + (f" at {revision}" if revision else "")
+    status = getattr(getattr(exc, "response", None), "status_code", None)
+    if isinstance(exc, errors.RevisionNotFoundError):
+        return InvalidInput(f"{repo} has no revision {revision!r}.", "Give a branch, a tag or a full commit of it.")
+    if isinstance(exc, errors.GatedRepoError):
+        return InvalidInput(
+            f"{repo} is gated: its owner wants its terms accepted first.",
+            f"Accept them on the hub's page of the repository. {_TOKEN_REMEDY}",
+        )
+    if isinstance(exc, errors.RepositoryNotFoundError):
+        return InvalidInput(
+            f"The hub knows no repository {repo}, or shows it only to those who may read it (status {status}).",
+            f"Check the name. {_TOKEN_REMEDY}",
+        )
+    if isinstance(exc, errors.EntryNotFoundError) and status:
+        return InvalidInput(f"The hub has no {where}.")
+    if isinstance(exc, errors.OfflineModeIsEnabled):
+        return Unreachable(
+            f"{where} cannot be fetched: the hub's client is offline.", "Unset HF_HUB_OFFLINE in the environment."
+        )
+    if status in (401, 403):
+        return InvalidInput(f"The hub refused {where} (status {status}).", _TOKEN_REMEDY)
+    if status:
+        return Unreachable(
+            f"The hub answered {where} with status {status}.", "Try again later, or use another endpoint."
+        )
+    said = (str(exc).splitlines() or [""])[0][:200]
+    return Unreachable(
+        f"Fetching {where} failed: {type(exc).__name__}: {said}",
+        "Check the network, the proxy and the endpoint (HF_ENDPOINT), then run this again.",
+    )

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Model sets on a host: what was fetched, recorded in one small lock file a set, and whether it is still there."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from .errors import InvalidInput, Untrusted
+from .files import read_json, remove_file, sha256_of, write_json
+from .gguf import Header
+from .names import check_name
+from .tree import Tree
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A file as it was when it was proven: absolute path, bytes, SHA-256 in hex, and what shows an untouched file."""
+
+    path: str
+    size: int
+    sha256: str
+    mtime_ns: int = 0
+    inode: int = 0
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """One model as launched. `path` is its first shard; `request` is what was asked for (`Request.identity`)."""
+
+    name: str
+    source: str
+    path: str
+    files: tuple[ModelFile, ...]
+    architecture: str
+    context_length: int | None = None
+    parameters: int = 0
+    revision: str | None = None
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def in_place(self) -> bool:
+        """True for a local file that was recorded where it lies."""
+        return self.source.startswith("/")
+
+    def record(self) -> dict[str, Any]:
+        """The content of the lock file."""
+        return {"schema": SCHEMA, **asdict(self), "files": [asdict(file) for file in self.files]}
+
+
+def load(tree: Tree, name: str) -> ModelSet | None:
+    """The recorded set of this name; None when there is none, or its lock file cannot be understood.
+
+    :raises InvalidInput: the name cannot be one.
+    """
+    return _from_record(read_json(_lock_file(tree, check_name("model", name))))
+
+
+def load_all(tree: Tree) -> list[ModelSet]:
+    """All recorded sets, by name."""
+    try:
+        names = sorted(os.listdir(tree.sets))
+    except FileNotFoundError:
+        return []
+    found = [_from_record(read_json(os.path.join(tree.sets, name))) for name in names if name.endswith(".json")]
+    return [item for item in found if item]
+
+
+def save(tree: Tree, found: ModelSet) -> None:
+    write_json(_lock_file(tree, found.name), found.record())
+
+
+def forget(tree: Tree, name: str) -> bool:
+    """Remove the lock file of a set. True if it was there."""
+    return remove_file(_lock_file(tree, name))
+
+
+def look(path: str, sha256: str) -> ModelFile:
+    """A file as it is now, whose SHA-256 the caller knows."""
+    state = os.stat(path)
+    return ModelFile(path, state.st_size, sha256, state.st_mtime_ns, state.st_ino)
+
+
+def stamped(found: ModelSet) -> ModelSet:
+    """The set with sizes, times and inodes of its files as they are now; their content has just been proven."""
+    return replace(found, files=tuple(look(file.path, file.sha256) for file in found.files))
+
+
+def refreshed(found: ModelSet, verify: bool = False) -> ModelSet:
+    """The set with its files as they are now, all proven unchanged.
+
+    A file whose size, time and inode are as recorded is believed; another one is hashed, and with `verify` all are.
+
+    :raises Untrusted: a file is missing or has another content; names what was found and what was recorded.
+    """
+    return replace(found, files=tuple(_refreshed(found, file, verify) for file in found.files))
+
+
+def check(found: ModelSet) -> None:
+    """Make sure that the files of a set are those that were proven.
+
+    :raises Untrusted: a file is missing or has another content.
+    """
+    refreshed(found)
+
+
+def _refreshed(found: ModelSet, file: ModelFile, verify: bool) -> ModelFile:
+    remedy = (
+        "Put it back, or remove the model (state: absent) and add it again to accept what is there now."
+        if found.in_place
+        else f"Run gguf_model (playbooks/models.yml) to bring the model {found.name!r} back."
+    )
+    try:
+        now = look(file.path, file.sha256)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Untrusted(f"{file.path} of the model {found.name!r} is missing.", remedy) from None
+    if now.size != file.size:
+        raise Untrusted(
+            f"{file.path} of the model {found.name!r} has {now.size} bytes; {file.size} were recorded.", remedy
+        )
+    if now == file and not verify:
+        return now
+    digest = sha256_of(file.path)
+    if digest != file.sha256:
+        raise Untrusted(
+            f"{file.path} of the model {found.name!r} has the SHA-256 {digest}; {file.sha256} was recorded.", remedy
+        )
+    return now
+
+
+def check_headers(headers: Sequence[Header]) -> None:
+    """Make sure that these headers, in order, are all shards of one model.
+
+    :raises Untrusted: one is missing, misplaced or from another model, or they hold no model.
+    """
+    for number, header in enumerate(headers):
+        count = header.number("split.count") or 1
+        place = header.number("split.no") or 0
+        if (place, count) != (number, len(headers)):
+            raise Untrusted(
+                f"File {number + 1} of {len(headers)} says it is shard {place + 1} of {count}.",
+                "Give all shards of one model, or the one file that holds it all.",
+            )
+    promised = headers[0].number("split.tensors.count")
+    there = sum(len(header.tensors) for header in headers)
+    if promised is not None and promised != there:
+        raise Untrusted(f"The shards hold {there} tensors; the first one promises {promised}.")
+    if not headers[0].architecture:
+        raise Untrusted("The header names no architecture.", "Choose a GGUF file that holds a model.")
+
+
+def check_free(tree: Tree, wanted: ModelSet) -> None:
+    """Make sure that no other set needs other bytes under the same paths.
+
+    :raises InvalidInput: names the other set and the file.
+    """
+    digests = {file.path: file.sha256 for file in wanted.files}
+    for other in load_all(tree):
+        for file in other.files:
+            if other.name != wanted.name and digests.get(file.path, file.sha256) != file.sha256:
+                raise InvalidInput(
+                    f"{file.path} belongs to the model {other.name!r} (revision {other.revision}) with another content "
+                    f"than {wanted.name!r} needs (revision {wanted.revision}).",
+                    "Give both models the same revision, or remove the other one first (state: absent).",
+                )
+
+
+def unshared(tree: Tree, found: ModelSet) -> list[str]:
+    """The files that were fetched for this set and that no other set uses; never a local file used in place."""
+    if found.in_place:
+        return []
+    kept = {file.path for other in load_all(tree) if other.name != found.name for file in other.files}
+    folder = tree.models + os.sep
+    return [file.path for file in found.files if file.path.startswith(folder) and file.path not in kept]
+
+
+def _lock_file(tree: Tree, name: str) -> str:
+    return os.path.join(tree.sets, f"{name}.json")
+
+
+def _from_record(record: Any) -> ModelSet | None:
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        return None
+    values = {key: value for key, value in record.items() if key not in ("schema", "files")}
+    try:
+        return ModelSet(files=tuple(ModelFile(**file) for file in record["files"]), **values)
+    except (KeyError, TypeError):
+        return None
