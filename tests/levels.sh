@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # levels.sh LEVEL... - run test levels one after the other, then say how each ended.
 # Levels: static unit integration lab. Fails if one failed, or if the lab could not run under LLAMAOPS_REQUIRE_LAB=1.
 set -uo pipefail

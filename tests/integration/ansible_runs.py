@@ -63,6 +63,7 @@ def ansible(
         stderr=subprocess.STDOUT,
         text=True,
         errors="replace",
+        check=False,
     )
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     stats = next((entry["hosts"] for entry in entries if entry["status"] == "stats"), {})

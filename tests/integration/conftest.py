@@ -108,6 +108,6 @@ def fresh_root(built_root: Path, tmp_path: Path, ansible_module: Module) -> Path
 
 def copy_tree(source: Path, target: Path) -> None:
     """Copy a folder as hard links; as files where the target is on another file system."""
-    if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL).returncode:
+    if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL, check=False).returncode:
         shutil.rmtree(target, ignore_errors=True)
         subprocess.run(["cp", "-a", source, target], check=True)

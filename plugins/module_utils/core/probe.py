@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -142,6 +141,10 @@ def _reason(answer: Any) -> str:
     return str(answer)[:300]
 
 
+def _say(answer: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(answer) + "\n")
+
+
 def _main_process_lives() -> bool:
     pid = os.environ.get("MAINPID", "")
     return not pid.isdigit() or os.path.exists(f"/proc/{pid}")
@@ -157,19 +160,19 @@ def main() -> int:
     wanted = parser.parse_args()
     if wanted.wait is not None:
         state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
-        print(json.dumps({"ok": state == READY, "state": state}))
+        _say({"ok": state == READY, "state": state})
         return int(state != READY)
     key = None
     try:
         if wanted.key_file:
             with open(wanted.key_file, encoding="utf-8") as file:
                 key = next((line.strip() for line in file if line.strip() and not line.startswith("#")), None)
-        print(json.dumps({"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)}))
+        _say({"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)})
     except (ProbeError, OSError) as exc:
-        print(json.dumps({"ok": False, "reason": str(exc)}))
+        _say({"ok": False, "reason": str(exc)})
         return 1
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -43,7 +43,7 @@ def served_by_supervisor(tree: Tree, manager: str) -> bool:
 
 
 def _probe(tree: Tree, check: bool) -> list[Change]:
-    wanted, found = inspect.getsource(probe), read_text(tree.probe)
+    wanted, found = "#!/usr/bin/env python3\n" + inspect.getsource(probe), read_text(tree.probe)
     if found == wanted and os.stat(tree.probe).st_mode & 0o7777 == 0o755:
         return []
     if not check:

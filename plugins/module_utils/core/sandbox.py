@@ -22,14 +22,16 @@ def has_systemd() -> bool:
     return os.path.isdir("/run/systemd/system")
 
 
-def wrap(tree: Tree, argv: Sequence[str], *, unit: str, seconds: int, env: Mapping[str, str] = {}) -> list[str]:
+def wrap(
+    tree: Tree, argv: Sequence[str], *, unit: str, seconds: int, env: Mapping[str, str] | None = None
+) -> list[str]:
     """The command that runs `argv` unprivileged: a throw-away user under systemd, else `llama-build`.
 
     The environment is empty but for `ENVIRONMENT` and `env`, so that no `LLAMA_ARG_*` of the caller counts.
     In the user scope there is one user and nothing to drop. Model files stay readable (group
     `llama-models`); `unit` names the transient unit, `seconds` bounds its life.
     """
-    settings = [f"{key}={value}" for key, value in {**ENVIRONMENT, **env}.items()]
+    settings = [f"{key}={value}" for key, value in {**ENVIRONMENT, **(env or {})}.items()]
     account = build_account(tree)
     if account is None:
         return ["env", "-i", *settings, *argv]
@@ -63,7 +65,7 @@ def wrap(tree: Tree, argv: Sequence[str], *, unit: str, seconds: int, env: Mappi
 
 @contextlib.contextmanager
 def background(
-    tree: Tree, argv: Sequence[str], *, unit: str, seconds: int, log: IO[bytes], env: Mapping[str, str] = {}
+    tree: Tree, argv: Sequence[str], *, unit: str, seconds: int, log: IO[bytes], env: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `argv` unprivileged while the block runs; it has ended, with its children, when the block ends."""
     command = wrap(tree, argv, unit=unit, seconds=seconds, env=env)
