@@ -11,6 +11,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
 
 from .errors import MissingTool, Unreachable
 from .sizes import human
@@ -20,14 +21,17 @@ _TIMEOUT = 60.0  # seconds without a byte
 _RESERVE = 64 << 20  # bytes left free on the file system for everything else
 
 
-def fetch(url: str, shown: str, path: str) -> str:
+def fetch(url: str, shown: str, path: str, headers: Mapping[str, str] | None = None) -> str:
     """Write what a URL gives to `path`; returns its SHA-256 in hex.
 
     :param shown: the URL as messages may name it.
+    :param headers: further headers, for this host alone: a redirect does not carry them on.
     :raises Unreachable: no answer, an error, or an answer that ends early.
     :raises MissingTool: the disk has no room for it.
     """
     request = urllib.request.Request(url, headers={"User-Agent": "llamaops", "Accept-Encoding": "identity"})
+    for name, value in (headers or {}).items():
+        request.add_unredirected_header(name, value)
     try:
         with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
             return _copy(answer, shown, path)
@@ -47,7 +51,7 @@ def check_space(folder: str, needed: int) -> None:
     if needed + _RESERVE > free:
         raise MissingTool(
             f"{folder} has {human(free)} free; {human(needed)} are needed, and {human(_RESERVE)} stay free.",
-            "Make room, or put the models folder on a larger disk.",
+            "Make room there, or let a link put it on a larger disk.",
         )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 
 from . import download, gguf, modelref, modelset, modelsource
 from .errors import Untrusted
@@ -22,6 +23,17 @@ from .modelsource import Item, Options
 from .tree import Tree
 
 _PART = ".part-"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a call did, or would do, to one set: the record before and after it."""
+
+    name: str
+    before: ModelSet | None
+    after: ModelSet | None
+    changed: bool
+    state: str = "present"
 
 
 def settled(tree: Tree, request: Request) -> ModelSet | None:
@@ -52,40 +64,43 @@ def proven(tree: Tree, request: Request, verify: bool) -> ModelSet | None:
         return None
 
 
-def preview(tree: Tree, request: Request, options: Options) -> ModelSet:
-    """What `bring` would record, as far as that is known without fetching: no architecture, no hash of a local file."""
+def foresee(tree: Tree, request: Request, options: Options) -> Outcome:
+    """What `bring` would do, as far as that is known without fetching: no architecture, no hash of a local file."""
+    before = modelset.load(tree, request.name)
+    found = proven(tree, request, options.verify)
+    if found is not None:
+        return Outcome(request.name, before, found, False)
     if request.source.kind == modelref.FILE:
         paths = modelsource.local(request)
-        return _set(request, None, tuple(ModelFile(path, size, "") for path, size in paths.items()))
-    revision, items = modelsource.items(tree, request, options)
-    return _promised(request, revision, items)
+        after = _set(request, None, tuple(ModelFile(path, size, "") for path, size in paths.items()))
+        return Outcome(request.name, before, after, True)
+    return Outcome(request.name, before, _promised(request, *modelsource.items(tree, request, options)), True)
 
 
-def bring(tree: Tree, request: Request, options: Options) -> ModelSet:
+def bring(tree: Tree, request: Request, options: Options) -> Outcome:
     """Have the set on the host, proven and recorded; fetches what is missing or damaged, and nothing else.
 
     :raises InvalidInput: the source does not name exactly one model, or another set needs other files in its place.
     :raises Unreachable: something could not be fetched.
     :raises Untrusted: what came is not what was asked for.
     """
+    before = modelset.load(tree, request.name)
     found = proven(tree, request, options.verify)
-    if found is None and request.source.kind == modelref.FILE:
-        found = _in_place(request)
-    elif found is None:
-        found = _fetched(tree, request, options)
-    modelset.save(tree, found)
-    return found
+    changed = found is None
+    if found is None:
+        found = _in_place(request) if request.source.kind == modelref.FILE else _fetched(tree, request, options)
+    if found != before:
+        modelset.save(tree, found)
+    return Outcome(request.name, before, found, changed)
 
 
-def remove(tree: Tree, name: str) -> list[str]:
-    """Forget a set and remove the files that were fetched for it and that no other set uses; returns their paths."""
+def remove(tree: Tree, name: str) -> Outcome:
+    """Forget a set and remove the files that were fetched for it and that no other set uses."""
     found = modelset.load(tree, name)
-    gone = modelset.unshared(tree, found) if found else []
-    for path in gone:
+    for path in modelset.unshared(tree, found) if found else ():
         remove_file(path)
         _prune(tree, os.path.dirname(path))
-    modelset.forget(tree, name)
-    return gone
+    return Outcome(name, found, None, modelset.forget(tree, name), "absent")
 
 
 def _known(tree: Tree, request: Request) -> ModelSet | None:

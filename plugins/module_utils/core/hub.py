@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,20 @@ class Hub:
 
     endpoint: str | None = None
     token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def open(cls, endpoint: str | None, token: str | None) -> Hub:
+        """A hub as users give it.
+
+        :raises InvalidInput: the endpoint is no plain HTTP(S) address, or the token cannot be one (it is not shown).
+        """
+        if endpoint and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(/[A-Za-z0-9._/-]*)?", endpoint):
+            raise InvalidInput(
+                "The endpoint must be an address such as https://huggingface.co, without a user or query."
+            )
+        if token and not re.fullmatch(r"[!-~]{1,512}", token):
+            raise InvalidInput("The token of the hub must be one line of printable characters.")
+        return cls(endpoint.rstrip("/") if endpoint else None, token or None)
 
     def listing(self, repo: str, revision: str | None) -> tuple[str, list[Entry]]:
         """The full commit of a revision (the default branch if None), and its files with sizes and checksums."""

@@ -54,9 +54,14 @@ class ModelSet:
         """True for a local file that was recorded where it lies."""
         return self.source.startswith("/")
 
+    def facts(self) -> dict[str, Any]:
+        """The set without what only tells a touched file: for people, and for comparing."""
+        files = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in self.files]
+        return {**asdict(self), "files": files}
+
     def record(self) -> dict[str, Any]:
         """The content of the lock file."""
-        return {"schema": SCHEMA, **asdict(self), "files": [asdict(file) for file in self.files]}
+        return {"schema": SCHEMA, **asdict(self)}
 
 
 def load(tree: Tree, name: str) -> ModelSet | None:
@@ -75,6 +80,11 @@ def load_all(tree: Tree) -> list[ModelSet]:
         return []
     found = [_from_record(read_json(os.path.join(tree.sets, name))) for name in names if name.endswith(".json")]
     return [item for item in found if item]
+
+
+def is_recorded(tree: Tree, name: str) -> bool:
+    """True when the set has a lock file, even one that cannot be understood."""
+    return os.path.exists(_lock_file(tree, name))
 
 
 def save(tree: Tree, found: ModelSet) -> None:

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_model: arguments to requests, outcomes to a result.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..core import fetch, lock, modelref, modelset
+from ..core.errors import MissingLibrary
+from ..core.fetch import Outcome
+from ..core.hub import Hub
+from ..core.modelref import Request
+from ..core.modelset import ModelSet
+from ..core.modelsource import Options
+from ..core.tree import Tree, ensure
+from .module import ROOT_ARGUMENTS, need_libraries
+
+ITEM = {
+    "name": {"type": "str", "required": True},
+    "source": {"type": "str"},
+    "files": {"type": "list", "elements": "str"},
+    "revision": {"type": "str"},
+    "checksum": {"type": "str"},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+}
+ARGUMENTS = {
+    **ROOT_ARGUMENTS,
+    "models": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+    "token_file": {"type": "path", "no_log": False},
+    "endpoint": {"type": "str"},
+    "offline": {"type": "bool", "default": False},
+    "verify": {"type": "bool", "default": False},
+    "lock_timeout": {"type": "int", "default": 60},
+}
+
+
+def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
+    """Have the models that are wanted and remove the others; in check mode only find out what that would change."""
+    wanted, unwanted = modelref.read_all(module.params["models"])
+    options = read_options(module)
+    settled = [] if options.verify else [found for item in wanted if (found := fetch.settled(tree, item))]
+    recorded = [name for name in unwanted if modelset.is_recorded(tree, name)]
+    if len(settled) == len(wanted) and not recorded:
+        kept = [Outcome(found.name, found, found, False) for found in settled]
+        return kept + [Outcome(name, None, None, False, "absent") for name in unwanted]
+    names = [found.name for found in settled]
+    need_hub(module, tree, [item for item in wanted if item.name not in names])
+    if module.check_mode:
+        foreseen = [foresee(module, tree, item, options) for item in wanted]
+        return foreseen + [
+            Outcome(name, modelset.load(tree, name), None, name in recorded, "absent") for name in unwanted
+        ]
+    ensure(tree)
+    with lock.hold(tree, "gguf_model", module.params["lock_timeout"]):
+        brought = [fetch.bring(tree, item, options) for item in wanted]
+        return brought + [fetch.remove(tree, name) for name in unwanted]
+
+
+def read_options(module: AnsibleModule) -> Options:
+    """How to fetch. The token comes from a file or the environment of this host, and is kept out of every result."""
+    token = os.environ.get("HF_TOKEN", "")
+    if module.params["token_file"]:
+        with open(module.params["token_file"], encoding="utf-8", errors="replace") as file:
+            token = file.read()
+    token = token.strip()
+    if token:
+        module.no_log_values.add(token)
+    return Options(
+        Hub.open(module.params["endpoint"], token), offline=module.params["offline"], verify=module.params["verify"]
+    )
+
+
+def need_hub(module: AnsibleModule, tree: Tree, requests: Sequence[Request]) -> None:
+    """Make sure that the hub's client can be imported if one of the requests needs it."""
+    if module.params["offline"] or all(item.source.kind != modelref.HUB for item in requests):
+        return
+    if module.check_mode and not os.path.isdir(tree.venv):
+        return
+    need_libraries(module, tree, ("huggingface_hub", "huggingface_hub"))
+
+
+def foresee(module: AnsibleModule, tree: Tree, request: Request, options: Options) -> Outcome:
+    """What would happen to one model; where an earlier step would install the hub's client, a warning stands for it."""
+    try:
+        return fetch.foresee(tree, request, options)
+    except MissingLibrary as exc:
+        module.warn(f"Model {request.name}: {request.source} would be fetched; its files are not known yet. {exc}")
+        return Outcome(request.name, modelset.load(tree, request.name), None, True)
+
+
+def result(outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    """The result of the module."""
+    return {
+        "changed": any(outcome.changed for outcome in outcomes),
+        "models": {outcome.name: _shown(outcome) for outcome in outcomes},
+        "diff": [
+            {
+                "before_header": f"model {outcome.name}",
+                "after_header": f"model {outcome.name}",
+                "before": _text(outcome.before),
+                "after": _text(outcome.after),
+            }
+            for outcome in outcomes
+            if outcome.changed
+        ],
+    }
+
+
+def _shown(outcome: Outcome) -> dict[str, Any]:
+    shown: dict[str, Any] = {"state": outcome.state, "changed": outcome.changed}
+    found = outcome.after
+    if found is not None:
+        facts = found.facts()
+        del facts["name"], facts["request"]
+        shown.update(facts, size=found.size, sha256=found.files[0].sha256)
+    return shown
+
+
+def _text(found: ModelSet | None) -> str:
+    return json.dumps(found.facts(), indent=2, sort_keys=True) + "\n" if found else ""

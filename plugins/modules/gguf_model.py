@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gguf_model
+short_description: Fetch and prove GGUF models
+version_added: 0.1.0
+author: LlamaOps contributors (@llamaops)
+description:
+  - Brings a list of models onto a host in one call, from local files, from URLs, from the Hugging Face hub or made on
+    the spot. Each becomes a model set, known by its name.
+  - Nothing stands under a final name that was not proven. Files are staged beside their place, their SHA-256 is
+    compared with what the hub or the task promises, their GGUF header is read and compared with their length, and only
+    then are they moved. An interrupted run leaves the old files or the new ones.
+  - A set that is recorded and whose files were not touched is believed, without network and without hashing.
+extends_documentation_fragment:
+  - llamaops.llama_cpp.root
+  - llamaops.llama_cpp.attributes
+  - llamaops.llama_cpp.attributes.action_group
+options:
+  models:
+    description: The models.
+    type: list
+    elements: dict
+    required: true
+    suboptions:
+      name:
+        description: The name of the set, 1 to 40 lower case letters, digits and dashes. Instances use it as their model.
+        type: str
+        required: true
+      source:
+        description:
+          - Where the model comes from. Required unless O(models[].state=absent).
+          - An absolute path is used in place and never copied or removed. Of a model in shards, any shard will do.
+          - A URL (V(https://) or V(http://)) needs O(models[].checksum). Its query is neither recorded nor shown.
+          - V(owner/repo:QUANT) is a Hugging Face repository and a quantisation, for example V(Qwen/Qwen3-8B-GGUF:Q4_K_M).
+            The quantisation is compared with whole words of file names, so V(Q4_K) does not mean V(Q4_K_M).
+          - V(owner/repo) will do where the repository holds one model, or together with O(models[].files).
+          - V(builtin:tiny) is a model of a few hundred kilobytes made on the spot. It gives every chat the same answer.
+        type: str
+      files:
+        description: Paths of files in a Hugging Face repository. Any shard of a model stands for all of them.
+        type: list
+        elements: str
+      revision:
+        description:
+          - A branch, tag or full commit of a Hugging Face repository, by default its main branch.
+          - It is resolved to a commit when the set is first fetched. A branch that moves later changes nothing.
+        type: str
+      checksum:
+        description: SHA-256 of a model of one file, as V(sha256:<64 hex digits>).
+        type: str
+      state:
+        description:
+          - V(present) fetches what is missing. V(absent) forgets the set and removes the files that were fetched for it
+            and that no other set uses.
+        type: str
+        choices: [present, absent]
+        default: present
+  token_file:
+    description:
+      - A file on the host that holds a token of the Hugging Face hub, for gated and private repositories.
+      - Without it the environment variable E(HF_TOKEN) is used. A token stored by other tools is not.
+    type: path
+  endpoint:
+    description: The address of a hub or of a mirror. Without it the environment variable E(HF_ENDPOINT) or the public hub is used.
+    type: str
+  offline:
+    description: Whether to fail instead of using the network when a model is not complete on the host.
+    type: bool
+    default: false
+  verify:
+    description: Whether to hash all files again, and to fetch those anew that differ.
+    type: bool
+    default: false
+  lock_timeout:
+    description: Seconds to wait for another run that works on the same root.
+    type: int
+    default: 60
+requirements:
+  - huggingface_hub >= 1.8, in the managed virtual environment or where the module runs, for models of the hub
+notes:
+  - In check mode the hub is asked which files it has, and nothing is written. On a host that has not been prepared yet
+    the module says that a model would be fetched, and warns that its files are not known.
+seealso:
+  - module: llamaops.llama_cpp.llama_instance
+"""
+
+EXAMPLES = r"""
+- name: Have a chat model from the hub, pinned to a commit
+  llamaops.llama_cpp.gguf_model:
+    root: /opt/llama
+    models:
+      - name: qwen3-8b
+        source: Qwen/Qwen3-8B-GGUF:Q4_K_M
+        revision: 7c41481f57cb95916b40956ab2f0b139b296d974
+
+- name: Have a model from a server of ours, and one that lies on the host already
+  llamaops.llama_cpp.gguf_model:
+    root: /opt/llama
+    models:
+      - name: house
+        source: https://models.example.com/house-1.2.gguf
+        checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+      - name: embed
+        source: /srv/models/embedding.gguf
+
+- name: Use a mirror and a token for a gated repository
+  llamaops.llama_cpp.gguf_model:
+    root: /opt/llama
+    endpoint: https://hub.example.com
+    token_file: /root/.hub-token
+    models:
+      - name: gated
+        source: owner/gated-GGUF
+        files: [gated-Q8_0.gguf]
+
+- name: Remove a model and its files
+  llamaops.llama_cpp.gguf_model:
+    root: /opt/llama
+    models:
+      - name: house
+        state: absent
+"""
+
+RETURN = r"""
+models:
+  description:
+    - The models by name. In check mode of a model that would be fetched, only what is known without fetching it.
+  returned: success
+  type: dict
+  contains:
+    state:
+      description: V(present) or V(absent).
+      type: str
+      returned: always
+    changed:
+      description: Whether this model was fetched, recorded or removed.
+      type: bool
+      returned: always
+    path:
+      description: The file to launch, of a model in shards the first one.
+      type: str
+      returned: when present
+      sample: /opt/llama/models/Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf
+    files:
+      description: All files in order.
+      type: list
+      elements: dict
+      returned: when present
+      contains:
+        path:
+          description: The absolute path.
+          type: str
+        size:
+          description: Bytes.
+          type: int
+        sha256:
+          description: SHA-256 in hex.
+          type: str
+    sha256:
+      description: SHA-256 of the first file.
+      type: str
+      returned: when present
+    size:
+      description: Bytes of all files.
+      type: int
+      returned: when present
+    source:
+      description: Where the model came from; a URL without its query.
+      type: str
+      returned: when present
+      sample: Qwen/Qwen3-8B-GGUF:Q4_K_M
+    revision:
+      description: The full commit of a model of the hub, null for others.
+      type: str
+      returned: when present
+    architecture:
+      description: What the header says it is.
+      type: str
+      returned: when present
+      sample: qwen3
+    context_length:
+      description: Tokens the model was trained for, null if the header does not say.
+      type: int
+      returned: when present
+    parameters:
+      description: Number of weights.
+      type: int
+      returned: when present
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.gguf_model import ARGUMENTS, converge, result
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    with reporting(module):
+        tree = open_tree(module)
+        outcomes = converge(module, tree)
+    module.exit_json(**result(outcomes))
+
+
+if __name__ == "__main__":
+    main()
