@@ -40,7 +40,7 @@ def resolve(tree: Tree, manager: Manager, instance: Instance) -> Launch:
         "URL": instance.url,
         "Build": build.id,
         "Model": instance.model,
-        "ModelSHA256": model.sha256,
+        "ModelSHA256": _content(model),
     }
     facts["Inputs"] = _digest({**facts, "argv": command.argv, "env": dict(command.env)})
     return Launch(
@@ -89,18 +89,24 @@ def _model(tree: Tree, instance: Instance) -> modelset.ModelSet:
 
 
 def _file(path: str) -> modelset.ModelSet:
-    """A bare file as a set of one; its identity is size and time, hashing it at every run would be slow."""
+    """A bare file as a set of one, with its header read; hashing it at every run would be slow."""
     header = gguf.read_header(path)
-    state = os.stat(path)
-    file = modelset.ModelFile(path=path, size=state.st_size, sha256="")
     return modelset.ModelSet(
         name=path,
         source=path,
         path=path,
-        files=(file,),
+        files=(modelset.look(path, sha256=""),),
         architecture=header.architecture,
         context_length=header.context_length,
     )
+
+
+def _content(model: modelset.ModelSet) -> str:
+    """What changes when the bytes of a model do: its SHA-256 (of all files), or size and time of a bare file."""
+    if len(model.files) == 1 and model.files[0].sha256:
+        return model.files[0].sha256
+    seen = [file.sha256 or f"{file.size}:{file.mtime_ns}" for file in model.files]
+    return seen[0] if len(seen) == 1 else _digest(seen)
 
 
 def _digest(value: object) -> str:
