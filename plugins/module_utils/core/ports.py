@@ -18,7 +18,7 @@ from .logreason import clean
 
 Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 _LISTENING = "0A"
-_NO_CLASH, _MAYBE, _WILDCARD, _EXACT = range(4)
+_NO_CLASH, _MAYBE, _CLASH = range(3)
 
 
 @dataclass(frozen=True)
@@ -80,12 +80,11 @@ def _address(host: str) -> Address:
 
 def _clash(wanted: Address, listening: Address) -> int:
     """How surely a bind to `wanted` fails beside a listener; `::` takes IPv4 too (ipv6(7), IPV6_V6ONLY is off)."""
-    if wanted == listening:
-        return _EXACT
     if wanted.version == listening.version:
-        return _WILDCARD if wanted.is_unspecified or listening.is_unspecified else _NO_CLASH
+        wildcard = wanted.is_unspecified or listening.is_unspecified
+        return _CLASH if wildcard or wanted == listening else _NO_CLASH
     if wanted.version == 6:
-        return _WILDCARD if wanted.is_unspecified else _NO_CLASH
+        return _CLASH if wanted.is_unspecified else _NO_CLASH
     # whether the listener on :: leaves IPv4 to others cannot be read from /proc
     return _MAYBE if listening.is_unspecified else _NO_CLASH
 
