@@ -176,18 +176,18 @@ models:
       returned: when present
       sample: Qwen/Qwen3-8B-GGUF:Q4_K_M
     revision:
-      description: The full commit of a model of the hub, null for others.
+      description: The full commit.
       type: str
-      returned: when present
+      returned: when present, for models of the hub
     architecture:
       description: What the header says it is.
       type: str
       returned: when present
       sample: qwen3
     context_length:
-      description: Tokens the model was trained for, null if the header does not say.
+      description: Tokens the model was trained for.
       type: int
-      returned: when present
+      returned: when present, if the header says it
     parameters:
       description: Number of weights.
       type: int

@@ -154,7 +154,7 @@ def _set(
         files=files,
         architecture=headers[0].architecture if headers else "",
         context_length=headers[0].context_length if headers else None,
-        parameters=sum(header.parameters for header in headers or []),
+        parameters=sum(header.parameters for header in headers) if headers else None,
         revision=revision,
         request=request.identity(),
     )

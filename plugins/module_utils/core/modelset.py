@@ -40,7 +40,7 @@ class ModelSet:
     files: tuple[ModelFile, ...]
     architecture: str
     context_length: int | None = None
-    parameters: int = 0
+    parameters: int | None = None
     revision: str | None = None
     request: Mapping[str, Any] = field(default_factory=dict)
 
@@ -55,9 +55,11 @@ class ModelSet:
         return self.source.startswith("/")
 
     def facts(self) -> dict[str, Any]:
-        """The set without what only tells a touched file: for people, and for comparing."""
+        """What is known of the set, for people; without what only tells a touched file."""
         files = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in self.files]
-        return {**asdict(self), "files": files}
+        request = {key: value for key, value in self.request.items() if value}
+        known = {**asdict(self), "files": files, "request": request}
+        return {key: value for key, value in known.items() if value not in (None, "")}
 
     def record(self) -> dict[str, Any]:
         """The content of the lock file."""
