@@ -219,9 +219,9 @@ instances:
       type: int
       sample: 4711
     proof:
-      description: The answer that proved a start, RV(instances.proof.text) with its speed, or the number of dimensions of an embedding.
+      description: The answer that proved a start, a generated text or the dimensions of an embedding; empty if nothing was started.
       type: dict
-      sample: {text: "Hello", tokens: 1, tokens_per_second: 42.0}
+      sample: {text: "Hello", tokens: 1}
       contains:
         text:
           description: The generated text.

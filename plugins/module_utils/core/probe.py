@@ -81,7 +81,7 @@ def wait_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: Tru
 
 
 def one_token(url: str, key: str | None = None, timeout: float = 60.0, tokens: int = 1) -> dict[str, Any]:
-    """Have a server generate; returns `{text, tokens, tokens_per_second}`.
+    """Have a server generate; returns `{text, tokens}`.
 
     :raises ProbeError: it refused, or no token came.
     """
@@ -92,8 +92,7 @@ def one_token(url: str, key: str | None = None, timeout: float = 60.0, tokens: i
     count = answer.get("tokens_predicted")
     if not isinstance(count, int) or count < 1:
         raise ProbeError(f"{url}/completion answered without a token")
-    speed = (answer.get("timings") or {}).get("predicted_per_second")
-    return {"text": str(answer.get("content", "")), "tokens": count, "tokens_per_second": speed}
+    return {"text": str(answer.get("content", "")), "tokens": count}
 
 
 def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:

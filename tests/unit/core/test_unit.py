@@ -29,7 +29,7 @@ def launch():
 def systemd_words(line: str) -> list[str]:
     """Split as systemd.service(5), COMMAND LINES, says: quotes, C escapes, then %% and $$."""
     words = []
-    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|(\S+)', line):
+    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|([^ \t\n]+)', line):
         word = re.sub(r"\\(.)", r"\1", match.group(1)) if match.group(1) is not None else match.group(2)
         words.append(word.replace("%%", "%").replace("$$", "$"))
     return words
