@@ -63,12 +63,19 @@ def compose(
     argv += ["--cache-type-v", instance.cache_type_v] if instance.cache_type_v else []
     argv += ["--embedding"] if instance.kind == "embedding" else []
     known = _spellings(capabilities)
-    chosen = options.resolve(capabilities, instance.options, instance.allow_unsafe, FIELDS)
+    chosen = _options(instance, capabilities)
     for flag in ALWAYS:
         if flag[0] in known and not set(chosen) & _both_forms(flag[0]):
             argv += flag
     _require(argv, known, build)
     return Command({**ENVIRONMENT, **instance.env}, tuple(argv + chosen))
+
+
+def _options(instance: Instance, capabilities: Mapping[str, Any]) -> list[str]:
+    try:
+        return options.resolve(capabilities, instance.options, instance.allow_unsafe, FIELDS)
+    except InvalidInput as exc:
+        raise InvalidInput(f"Instance {instance.name!r}: {exc.problem}", exc.remedy) from exc
 
 
 def _ctx_size(instance: Instance, trained: int | None) -> int:

@@ -68,16 +68,17 @@ def drain(step: Step) -> None:
 def _launch(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     try:
         return _start_and_prove(manager, step)
-    except LlamaOpsError as exc:
+    except Exception as exc:  # noqa: BLE001  whatever went wrong, what ran before must run again
         manager.stop(step.name)
         restored = _restore(tree, manager, step)
+        known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
         raise NotProven(
-            f"Instance {step.name!r} did not come up: {exc.problem}",
+            f"Instance {step.name!r} did not come up: {known.problem}",
             ("The unit that ran before runs again. " if restored else "It is stopped. ")
             + f"Its command: {step.launch.command.line if step.launch else ''}",
             instance=step.name,
             restored=restored,
-            log=exc.details.get("log", ""),
+            log=known.details.get("log", ""),
         ) from exc
 
 
