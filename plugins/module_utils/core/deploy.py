@@ -68,7 +68,7 @@ def drain(step: Step) -> None:
 def _launch(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     try:
         return _start_and_prove(manager, step)
-    except Exception as exc:  # noqa: BLE001  whatever went wrong, what ran before must run again
+    except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
         restored = _restore(tree, manager, step)
         known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
