@@ -73,7 +73,7 @@ def _launch(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
         restored = _restore(tree, manager, step)
         known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
         raise NotProven(
-            f"Instance {step.name!r} did not come up: {known.problem}",
+            f"Instance {step.name!r} did not come up: {known.problem.rstrip('.')}.",
             ("The unit that ran before runs again. " if restored else "It is stopped. ")
             + f"Its command: {step.launch.command.line if step.launch else ''}",
             instance=step.name,

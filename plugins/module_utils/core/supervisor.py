@@ -149,7 +149,7 @@ class Supervisor:
         if not self.status(name).active:
             self._control("start", service)
         deadline = time.monotonic() + min(seconds, 30)
-        while time.monotonic() < deadline and re.search(r"STARTING|BACKOFF", self.status(name).detail):
+        while time.monotonic() < deadline and "STARTING" in self.status(name).detail:
             time.sleep(0.3)
 
     def stop(self, name: str) -> None:
