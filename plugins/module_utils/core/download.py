@@ -39,7 +39,7 @@ def fetch(url: str, shown: str, path: str, headers: Mapping[str, str] | None = N
         raise Unreachable(f"{shown} answered with status {exc.code}.") from None
     except (urllib.error.URLError, http.client.HTTPException, TimeoutError, ConnectionError) as exc:
         reason = getattr(exc, "reason", None) or exc
-        raise Unreachable(f"Fetching {shown} failed: {reason}", "Check the network, then run this again.") from None
+        raise Unreachable(f"Fetching {shown} failed: {reason}.", "Check the network, then run this again.") from None
 
 
 def check_space(folder: str, needed: int) -> None:

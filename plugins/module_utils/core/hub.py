@@ -82,9 +82,11 @@ def _entry(item: Any) -> Entry | None:
 def _client() -> Any:
     try:
         client = importlib.import_module("huggingface_hub")
-        importlib.import_module("huggingface_hub.utils").disable_progress_bars()
+        utils = importlib.import_module("huggingface_hub.utils")
     except ImportError:
         raise MissingLibrary("huggingface_hub", "to fetch models from the Hugging Face hub") from None
+    utils.disable_progress_bars()
+    utils.logging.set_verbosity_error()  # its warnings name addresses that carry signatures
     return client
 
 
@@ -129,6 +131,6 @@ def _translated(exc: Exception, repo: str, revision: str | None, path: str) -> L
         )
     said = (str(exc).splitlines() or [""])[0][:200]
     return Unreachable(
-        f"Fetching {where} failed: {type(exc).__name__}: {said}",
+        f"Fetching {where} failed: {type(exc).__name__}: {said.rstrip('.')}.",
         "Check the network, the proxy and the endpoint (HF_ENDPOINT), then run this again.",
     )

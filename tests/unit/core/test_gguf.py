@@ -14,40 +14,9 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import ggu
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Untrusted
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf_reader import MAX_HEADER, Skipped
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf_types import TENSOR_TYPES
+from fixtures.gguf_bytes import ARCH, ARRAY, BOOL, F32, STRING, U8, U32, U64, gguf_header, tensor, text
 from hypothesis import given
 from hypothesis import strategies as st
-
-U8, U32, F32, BOOL, STRING, ARRAY, U64 = 0, 4, 6, 7, 8, 9, 10
-ARCH = ("general.architecture", STRING, "llama")
-
-
-def text(value: str | bytes) -> bytes:
-    data = value.encode() if isinstance(value, str) else value
-    return struct.pack("<Q", len(data)) + data
-
-
-def scalar(kind: int, value: object) -> bytes:
-    if kind == STRING:
-        return text(value)
-    return struct.pack({U8: "<B", U32: "<I", F32: "<f", BOOL: "<?", U64: "<Q"}[kind], value)
-
-
-def pair(key: str, kind: int, value: object) -> bytes:
-    head = text(key) + struct.pack("<I", kind)
-    if kind != ARRAY:
-        return head + scalar(kind, value)
-    items, values = value
-    return head + struct.pack("<IQ", items, len(values)) + b"".join(scalar(items, item) for item in values)
-
-
-def tensor(name: str, dims: tuple[int, ...], kind: int = 0, offset: int = 0) -> bytes:
-    return text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, kind, offset)
-
-
-def file(pairs=(), tensors=(), version=3, magic=b"GGUF", counts=None, data=0) -> bytes:
-    head = magic + struct.pack("<IQQ", version, *(counts or (len(tensors), len(pairs))))
-    body = head + b"".join(pair(*p) if isinstance(p, tuple) else p for p in pairs) + b"".join(tensors)
-    return body + b"\0" * (-len(body) % 32 + data if data else 0)
 
 
 def parse(data: bytes) -> gguf.Header:
@@ -56,7 +25,7 @@ def parse(data: bytes) -> gguf.Header:
 
 def test_scalars_strings_and_small_arrays_are_kept_and_large_ones_counted():
     header = parse(
-        file(
+        gguf_header(
             [
                 ARCH,
                 ("llama.context_length", U32, 8192),
@@ -87,7 +56,7 @@ def test_scalars_strings_and_small_arrays_are_kept_and_large_ones_counted():
 
 def test_a_vocabulary_longer_than_one_read_is_hopped_over():
     words = ["w" * 90] * 30_000
-    header = parse(file([ARCH, ("words", ARRAY, (STRING, words)), ("after", U32, 7)]))
+    header = parse(gguf_header([ARCH, ("words", ARRAY, (STRING, words)), ("after", U32, 7)]))
     assert header.metadata["words"] == Skipped(STRING, 30_000)
     assert header.metadata["after"] == 7
 
@@ -95,42 +64,45 @@ def test_a_vocabulary_longer_than_one_read_is_hopped_over():
 HUGE = struct.pack("<Q", 2**63 + 5)
 REFUSED = {
     "empty": (b"", "ends inside its header: 4 bytes"),
-    "magic": (file(magic=b"GGML"), "b'GGML' instead of b'GGUF'"),
-    "version 1": (file(version=1), "version 1; 2 and 3"),
-    "big endian": (file(version=3 << 24), "big-endian"),
-    "too many pairs": (file(counts=(0, 1 << 40)), "metadata pairs; at most 65536"),
-    "too many tensors": (file(counts=(1 << 40, 0)), "tensors; at most 262144"),
-    "cut in the pairs": (file([ARCH])[:-1], "ends inside its header"),
-    "fewer pairs than said": (file([ARCH], counts=(0, 2)), "ends inside its header"),
-    "duplicate key": (file([ARCH, ARCH]), "twice"),
-    "long key": (file([("k" * 65536, U32, 1)]), "bytes in a key; at most 65535"),
-    "long string": (file([text("k") + struct.pack("<IQ", STRING, 1 << 30)]), "bytes in a string; at most"),
-    "value type": (file([text("k") + struct.pack("<I", 99)]), "type 99"),
-    "long array": (file([text("k") + struct.pack("<IIQ", ARRAY, U32, 1 << 30)]), "items in an array; at most"),
-    "array of arrays": (file([text("k") + struct.pack("<IIQ", ARRAY, ARRAY, 1)]), "items of type 9"),
-    "string length beyond 2**63": (file([text("k") + struct.pack("<IIQ", ARRAY, STRING, 2) + HUGE]), "needs 9223"),
+    "magic": (gguf_header(magic=b"GGML"), "b'GGML' instead of b'GGUF'"),
+    "version 1": (gguf_header(version=1), "version 1; 2 and 3"),
+    "big endian": (gguf_header(version=3 << 24), "big-endian"),
+    "too many pairs": (gguf_header(counts=(0, 1 << 40)), "metadata pairs; at most 65536"),
+    "too many tensors": (gguf_header(counts=(1 << 40, 0)), "tensors; at most 262144"),
+    "cut in the pairs": (gguf_header([ARCH])[:-1], "ends inside its header"),
+    "fewer pairs than said": (gguf_header([ARCH], counts=(0, 2)), "ends inside its header"),
+    "duplicate key": (gguf_header([ARCH, ARCH]), "twice"),
+    "long key": (gguf_header([("k" * 65536, U32, 1)]), "bytes in a key; at most 65535"),
+    "long string": (gguf_header([text("k") + struct.pack("<IQ", STRING, 1 << 30)]), "bytes in a string; at most"),
+    "value type": (gguf_header([text("k") + struct.pack("<I", 99)]), "type 99"),
+    "long array": (gguf_header([text("k") + struct.pack("<IIQ", ARRAY, U32, 1 << 30)]), "items in an array; at most"),
+    "array of arrays": (gguf_header([text("k") + struct.pack("<IIQ", ARRAY, ARRAY, 1)]), "items of type 9"),
+    "string length beyond 2**63": (
+        gguf_header([text("k") + struct.pack("<IIQ", ARRAY, STRING, 2) + HUGE]),
+        "needs 9223",
+    ),
     "strings that never end": (
-        file([text("k") + struct.pack("<IIQ", ARRAY, STRING, 3) + struct.pack("<Q", MAX_HEADER)]),
+        gguf_header([text("k") + struct.pack("<IIQ", ARRAY, STRING, 3) + struct.pack("<Q", MAX_HEADER)]),
         f"at most {MAX_HEADER}",
     ),
-    "alignment 3": (file([("general.alignment", U32, 3)]), "power of two"),
-    "alignment 0": (file([("general.alignment", U32, 0)]), "power of two"),
-    "alignment as text": (file([("general.alignment", STRING, "32")]), "power of two"),
-    "blocks": (file([ARCH, ("llama.block_count", U32, 1 << 20)]), "block_count is 1048576"),
-    "heads as text": (file([ARCH, ("llama.attention.head_count", STRING, "8")]), "head_count is '8'"),
+    "alignment 3": (gguf_header([("general.alignment", U32, 3)]), "power of two"),
+    "alignment 0": (gguf_header([("general.alignment", U32, 0)]), "power of two"),
+    "alignment as text": (gguf_header([("general.alignment", STRING, "32")]), "power of two"),
+    "blocks": (gguf_header([ARCH, ("llama.block_count", U32, 1 << 20)]), "block_count is 1048576"),
+    "heads as text": (gguf_header([ARCH, ("llama.attention.head_count", STRING, "8")]), "head_count is '8'"),
     "heads of three blocks": (
-        file([ARCH, ("llama.block_count", U32, 3), ("llama.attention.head_count_kv", ARRAY, (U32, [1, 2]))]),
+        gguf_header([ARCH, ("llama.block_count", U32, 3), ("llama.attention.head_count_kv", ARRAY, (U32, [1, 2]))]),
         "3 blocks need one each",
     ),
-    "tensor name": (file((), [tensor("n" * 128, (1,))]), "tensor's name; at most 127"),
-    "five dimensions": (file((), [tensor("a", (1, 1, 1, 1, 1))]), "at most 4"),
-    "no values": (file((), [tensor("a", (0,))]), "cannot have 0 values"),
-    "too many values": (file((), [tensor("a", (1 << 40, 1 << 40))]), "cannot have"),
-    "half a block": (file((), [tensor("a", (33,), 8)]), "33 values of type Q8_0"),
-    "unknown type": (file((), [tensor("a", (32,), 4)]), "type 4"),
-    "duplicate tensor": (file((), [tensor("a", (8,)), tensor("a", (8,), 0, 32)]), "twice"),
-    "unaligned offset": (file((), [tensor("a", (8,)), tensor("b", (8,), 0, 33)]), "33 instead of 32"),
-    "overlap": (file((), [tensor("a", (8,)), tensor("b", (8,))]), "0 instead of 32"),
+    "tensor name": (gguf_header((), [tensor("n" * 128, (1,))]), "tensor's name; at most 127"),
+    "five dimensions": (gguf_header((), [tensor("a", (1, 1, 1, 1, 1))]), "at most 4"),
+    "no values": (gguf_header((), [tensor("a", (0,))]), "cannot have 0 values"),
+    "too many values": (gguf_header((), [tensor("a", (1 << 40, 1 << 40))]), "cannot have"),
+    "half a block": (gguf_header((), [tensor("a", (33,), 8)]), "33 values of type Q8_0"),
+    "unknown type": (gguf_header((), [tensor("a", (32,), 4)]), "type 4"),
+    "duplicate tensor": (gguf_header((), [tensor("a", (8,)), tensor("a", (8,), 0, 32)]), "twice"),
+    "unaligned offset": (gguf_header((), [tensor("a", (8,)), tensor("b", (8,), 0, 33)]), "33 instead of 32"),
+    "overlap": (gguf_header((), [tensor("a", (8,)), tensor("b", (8,))]), "0 instead of 32"),
 }
 
 
@@ -143,7 +115,7 @@ def test_refused(data, reason):
 
 def test_an_unknown_tensor_type_asks_for_a_newer_collection():
     with pytest.raises(Untrusted, match="update the collection"):
-        parse(file((), [tensor("a", (32,), 4)]))
+        parse(gguf_header((), [tensor("a", (32,), 4)]))
 
 
 @pytest.mark.parametrize("missing", [1, 500, 300_000])
