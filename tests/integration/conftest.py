@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_runs import LOCAL, Run, ansible
+from ansible_runs import LOCAL, REPOSITORY, Run, ansible
 
 Module = Callable[..., dict[str, Any]]
 Play = Callable[..., Run]
@@ -84,11 +84,10 @@ def built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     root = Path(os.environ.get("LLAMAOPS_TEST_ROOT") or os.path.join(cache, "llamaops-test", "root"))
-    folder = tmp_path_factory.mktemp("build")
-    for module, args in {"llama_runtime": {}, "llama_build": {"source": {"type": "sdist"}, "keep": 1}}.items():
-        result = run_module(folder, module, {"root": str(root), "scope": "user", **args})
-        if result["failed"]:
-            pytest.fail(f"{module}: {result['msg']}")
+    argv = ["ansible-playbook", "-i", "localhost,", str(REPOSITORY / "tests" / "built.yml")]
+    done = ansible(tmp_path_factory.mktemp("build"), argv, {**LOCAL, "root": str(root)}, False, False, {})
+    if done.rc:
+        pytest.fail(f"There is no build to test with: {done.messages or done.output}")
     return root
 
 

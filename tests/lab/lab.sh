@@ -6,6 +6,7 @@
 # lab.sh - Debian test hosts with a real systemd, in containers of systemd-nspawn on a network of their own.
 #
 #   lab.sh up [NAME[:SUITE]...]  make the network and boot these hosts; returns when all of them run
+#   lab.sh remove                remove every host
 #   lab.sh down                  remove every host and the network
 #   lab.sh inventory             the running hosts as an Ansible inventory (YAML)
 #   lab.sh gw COMMAND...         run a command in the network of the lab
@@ -227,11 +228,10 @@ case $command in
     for host in "$@"; do host_up "$host"; done
     for host in "$@"; do host_wait "${host%%:*}"; done
     ;;
-  down)
+  remove | down)
     lock
     for host in $(names); do host_down "$host"; done
-    network_down
-    rm -rf --one-file-system "$LAB_STATE" "$LAB_STATE.lock"
+    [ "$command" = remove ] || { network_down; rm -rf --one-file-system "$LAB_STATE" "$LAB_STATE.lock"; }
     ;;
   inventory) inventory ;;
   gw) exec nsenter --net="/run/netns/$gateway" "$@" ;;
