@@ -262,6 +262,7 @@ def main() -> None:
         tree = open_tree(module)
         manager = adapter.choose_manager(module, tree)
         steps, orphans, proofs = adapter.converge(module, tree, manager)
+        adapter.warn(module, steps)
         outcome = adapter.result(manager, steps, orphans, proofs, module.params["address"])
     module.exit_json(**outcome)
 

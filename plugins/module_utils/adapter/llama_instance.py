@@ -91,6 +91,16 @@ def converge(
         return steps, orphans, deploy.apply(tree, manager, steps)
 
 
+def warn(module: AnsibleModule, steps: Sequence[Step]) -> None:
+    """Pass on what a person should know though nothing failed."""
+    ambient = "/etc/llama.cpp/config.ini"
+    warnings = [step.warning for step in steps if step.warning]
+    if os.path.exists(ambient):
+        warnings.append(f"{ambient} exists; every llama.cpp program outside the system scope's units reads it.")
+    for warning in warnings:
+        module.warn(warning)
+
+
 def result(
     manager: Manager, steps: Sequence[Step], orphans: Sequence[str], proofs: Mapping[str, Any], address: str | None
 ) -> dict[str, Any]:
@@ -101,7 +111,6 @@ def result(
         "orphans": list(orphans),
         "manager": manager.kind,
         "hardening": manager.hardening,
-        "warnings": [step.warning for step in steps if step.warning] + _ambient(),
         "diff": [
             {"before_header": manager.path(step.name), "before": step.before or "", "after": step.after or ""}
             for step in steps
@@ -136,11 +145,6 @@ def endpoint(item: instance.Instance, address: str | None) -> str:
     if item.host not in ("0.0.0.0", "::"):
         return item.url
     return f"http://{address or socket.gethostname()}:{item.port}"
-
-
-def _ambient() -> list[str]:
-    path = "/etc/llama.cpp/config.ini"
-    return [f"{path} exists: llama.cpp programs started by hand read it."] if os.path.exists(path) else []
 
 
 def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[str, Any]:
