@@ -33,6 +33,8 @@ def apply(tree: Tree, manager: Manager, steps: Sequence[Step]) -> dict[str, dict
             proofs[step.name] = _launch(tree, manager, step)
         elif step.instance.wanted and step.status.active:
             proofs[step.name] = _still_healthy(manager, step)
+        if "write" in step.actions:  # now that it is proven, or is to stand still
+            _remember(tree, manager, step)
     return proofs
 
 
@@ -51,7 +53,6 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> None:
         manager.stop(step.name)
     if "write" in step.actions and step.after is not None:
         manager.install(step.name, step.after)
-        _remember(tree, manager, step)
     if step.actions:
         manager.enable(step.name, step.instance.wanted)
 

@@ -31,8 +31,10 @@ def hold(tree: Tree, purpose: str, wait: float) -> Iterator[int]:
         _take(handle, tree, time.monotonic() + wait)
         os.ftruncate(handle, 0)
         os.pwrite(handle, json.dumps(_me(purpose)).encode(), 0)
-        yield handle
-        os.ftruncate(handle, 0)
+        try:
+            yield handle
+        finally:
+            os.ftruncate(handle, 0)
     finally:
         os.close(handle)
 
