@@ -12,6 +12,7 @@ from typing import Any
 
 from . import options
 from .builds import Build
+from .capabilities import Capabilities
 from .errors import InvalidInput
 from .instance import DEFAULT_CTX_SIZE, Instance
 
@@ -53,7 +54,7 @@ def compose(
     :param key_file: path of the API key file as the server will see it.
     :raises InvalidInput: an option or a field is not known to this build.
     """
-    capabilities = build.capabilities()
+    document = build.capabilities()
     argv = [build.tool("llama-server"), "--model", model_path, "--alias", instance.name]
     argv += ["--host", instance.host, "--port", str(instance.port)]
     argv += ["--api-key-file", key_file] if key_file else []
@@ -62,18 +63,19 @@ def compose(
     argv += ["--cache-type-k", instance.cache_type_k] if instance.cache_type_k else []
     argv += ["--cache-type-v", instance.cache_type_v] if instance.cache_type_v else []
     argv += ["--embedding"] if instance.kind == "embedding" else []
-    known = _spellings(capabilities)
-    chosen = _options(instance, capabilities)
-    for flag in ALWAYS:
-        if flag[0] in known and not set(chosen) & _both_forms(flag[0]):
-            argv += flag
+    known = Capabilities(document)
     _require(argv, known, build)
+    chosen = _options(instance, document)
+    taken = {_name(known, word) for word in chosen if word.startswith("--")}
+    for flag in ALWAYS:
+        if known.find(flag[0]) and _name(known, flag[0]) not in taken:
+            argv += flag
     return Command({**ENVIRONMENT, **instance.env}, tuple(argv + chosen))
 
 
-def _options(instance: Instance, capabilities: Mapping[str, Any]) -> list[str]:
+def _options(instance: Instance, document: Mapping[str, Any]) -> list[str]:
     try:
-        return options.resolve(capabilities, instance.options, instance.allow_unsafe, FIELDS)
+        return options.resolve(document, instance.options, instance.allow_unsafe, FIELDS)
     except InvalidInput as exc:
         raise InvalidInput(f"Instance {instance.name!r}: {exc.problem}", exc.remedy) from exc
 
@@ -84,22 +86,15 @@ def _ctx_size(instance: Instance, trained: int | None) -> int:
     return min(DEFAULT_CTX_SIZE, trained) if trained else DEFAULT_CTX_SIZE
 
 
-def _spellings(capabilities: Mapping[str, Any]) -> set[str]:
-    known: set[str] = set()
-    for option in capabilities["options"]:
-        if not option.get("removed"):
-            known.update(option["names"], option.get("negative") or ())
-    return known
+def _name(known: Capabilities, word: str) -> str:
+    """The canonical name of a flag, given or switched off in any spelling."""
+    found = known.find(word)
+    return found[0].name if found else word
 
 
-def _both_forms(flag: str) -> set[str]:
-    bare = flag[2:]
-    return {flag, f"--{bare[3:]}" if bare.startswith("no-") else f"--no-{bare}"}
-
-
-def _require(argv: list[str], known: set[str], build: Build) -> None:
+def _require(argv: list[str], known: Capabilities, build: Build) -> None:
     for word in argv:
-        if word.startswith("--") and word not in known:
+        if word.startswith("--") and not known.find(word):
             raise InvalidInput(
                 f"The build {build.id} has no flag {word}, which every instance here needs.",
                 "Build a newer llama.cpp.",
