@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_runs import REPOSITORY
 
 FAKE_DRIVER = Path(__file__).parents[1] / "fixtures" / "nvml.c"
 
@@ -46,6 +47,13 @@ def test_fewer_gpus_than_expected(ansible_module, fake_driver):
     result = ansible_module("gpu_facts", {"expected": 3}, env=fake_driver)
     assert result["failed"] and (result["found"], result["expected"]) == (2, 3)
     assert "2 of 3 expected GPUs" in result["msg"] and "llama_gpus" in result["msg"]
+
+
+def test_the_playbook_shows_them(play, fake_driver):
+    shown = play(REPOSITORY / "playbooks" / "facts.yml", {"llama_gpus": 2}, env=fake_driver)
+    assert shown.rc == 0 and shown.changed == 0, shown.output
+    table = "\n".join(shown.result("Show them")["msg"])
+    assert "Fake H200  0000:3b:00.0  NUMA -: 140.00 GB of 141.00 GB free" in table and "MIG-cccccccc" in table
 
 
 def test_a_missing_library_is_found_in_the_managed_environment(ansible_module, bare_python, tmp_path):

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tinymodel
+from ansible_runs import REPOSITORY
 
 TESTS = {"n_prompt": [32], "n_gen": [8, 16], "n_depth": [0, 64], "repetitions": 3}
 
 
-def test_measured_once_and_found_again(fresh_root: Path, ansible_module):
+def test_measured_once_and_found_again(fresh_root: Path, ansible_module, play):
     root = {"root": str(fresh_root), "scope": "user"}
     assert not ansible_module("gguf_model", {**root, "models": [{"name": "tiny", "source": "builtin:tiny"}]})["failed"]
     # other llama.cpp programs on the machine that runs the tests do not matter here
@@ -47,6 +48,12 @@ def test_measured_once_and_found_again(fresh_root: Path, ansible_module):
     assert failed["failed"] and "failed to create context" in failed["msg"]
     lines = [json.loads(line) for line in results.read_text().splitlines()]
     assert [(line["key"], line["host"]) for line in lines] == [(first["key"], os.uname().nodename)] * 2
+
+    site = {"llama_root": str(fresh_root), "llama_scope": "user", "llama_models": {"tiny": "builtin:tiny"}}
+    shown = play(REPOSITORY / "playbooks" / "bench.yml", {**site, "llama_bench_tests": TESTS})
+    assert shown.rc == 0 and shown.changed == 0, shown.output
+    table = shown.result("tokens per second")["msg"]
+    assert len(table) == 7 and table[0].split()[0] == "model" and "tiny" in table[1]
 
 
 def test_refused_while_a_server_runs(fresh_root: Path, ansible_module, tmp_path):
