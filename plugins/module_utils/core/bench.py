@@ -152,11 +152,11 @@ def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str,
     :raises CommandFailed: llama-bench failed, or took longer than `seconds`.
     :raises Untrusted: its output cannot be understood.
     """
-    wrapped = sandbox.wrap(tree, plan.argv, unit=f"llamaops-bench-{os.getpid()}", seconds=seconds)
+    wrapped = sandbox.wrap(tree, plan.argv, unit=f"llamaops-bench-{os.getpid()}", seconds=seconds + 10)
     with lock.hold(tree, "llama_bench", _LOCK_WAIT) as handle:
         if not allow_busy:
             check_idle(disturbers())
-        done = command.run(wrapped, cwd="/", timeout=seconds + 10, keep_fds=[handle])
+        done = command.run(wrapped, cwd="/", timeout=seconds, keep_fds=[handle])
         record = {
             "key": plan.key,
             "time": benchresult.now(),

@@ -201,14 +201,18 @@ def test_a_measured_file_is_not_hashed_again(tree, model):
     assert known.model["sha256"] != sha256_of(model) == plan(tree, model).model["sha256"]
 
 
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [("echo 'error: failed to load model' >&2; exit 1", CommandFailed), ("echo garbage", Untrusted)],
-)
-def test_a_failed_run_stores_nothing(tree, model, text, error):
+FAILURES = {
+    "error": ("echo 'error: failed to load model' >&2; exit 1", CommandFailed, "failed to load model"),
+    "garbage": ("echo garbage", Untrusted, "no JSON"),
+    "too slow": ("exec sleep 60", CommandFailed, "did not end within 1 s"),
+}
+
+
+@pytest.mark.parametrize(("text", "error", "said"), FAILURES.values(), ids=FAILURES.keys())
+def test_a_failed_run_stores_nothing(tree, model, text, error, said):
     script(tree, text)
-    with pytest.raises(error):
-        bench.measure(tree, plan(tree, model), seconds=60, allow_busy=True)
+    with pytest.raises(error, match=said):
+        bench.measure(tree, plan(tree, model), seconds=1, allow_busy=True)
     assert list(benchresult.history(tree)) == []
 
 
