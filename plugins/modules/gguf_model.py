@@ -36,7 +36,7 @@ options:
         description:
           - Where the model comes from. Required unless O(models[].state=absent).
           - An absolute path is used in place and never copied or removed. Of a model in shards, any shard will do.
-          - A URL (V(https://) or V(http://)) needs O(models[].checksum). Its query is neither recorded nor shown.
+          - A URL (V(https://) or V(http://)) needs O(models[].checksum). Its query is not recorded.
           - V(owner/repo:QUANT) is a Hugging Face repository and a quantisation, for example V(Qwen/Qwen3-8B-GGUF:Q4_K_M).
             The quantisation is compared with whole words of file names, so V(Q4_K) does not mean V(Q4_K_M).
           - V(owner/repo) will do where the repository holds one model, or together with O(models[].files).

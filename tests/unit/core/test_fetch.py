@@ -306,7 +306,7 @@ def test_a_file_listed_outside_of_the_repository_is_never_chosen(tree, bring, hu
 
 def test_what_a_killed_run_left_is_swept(tree, bring, hub):
     hub.push(REPO, {"m-Q8_0.gguf": TINY})
-    left = Path(tree.models, REPO, ".part-other", "0")
+    left = Path(tree.models, REPO, ".part-m", "0")
     left.mkdir(parents=True)
     (left / "half.gguf").write_bytes(b"x")
     bring("m", f"{REPO}:Q8_0")

@@ -1,0 +1,160 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""gguf_model by the real Ansible, with the real hub client against a hub on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import lock, tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
+
+PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "models.yml"
+TINY = tinymodel.content()
+DIGEST = hashlib.sha256(TINY).hexdigest()
+REPO = "owner/model-GGUF"
+REFERENCE = f"{REPO}:Q8_0"
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def model(root, ansible_module):
+    """`model(name, source, ..., check=, diff=, env=, variables=)`: the result for one model."""
+
+    def call(name, source=None, check=False, diff=False, env=None, variables=None, arguments=None, **entry):
+        models = [{"name": name, **({"source": source} if source else {}), **entry}]
+        given = {"root": str(root), "scope": "user", "models": models, **(arguments or {})}
+        return ansible_module("gguf_model", given, check=check, diff=diff, env=env, variables=variables)
+
+    return call
+
+
+def below(root):
+    folder = root / "models"
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_the_builtin_model_from_preview_to_removal(root, model):
+    seen = model("tiny", "builtin:tiny", check=True, diff=True)
+    assert seen["changed"] and not root.exists()
+    assert DIGEST in seen["diff"][0]["after"] and seen["diff"][0]["before"] == ""
+    done = model("tiny", "builtin:tiny")
+    assert done["changed"]
+    shown = done["models"]["tiny"]
+    assert (shown["sha256"], shown["architecture"], shown["size"]) == (DIGEST, "llama", len(TINY))
+    assert Path(shown["path"]).read_bytes() == TINY
+    again = model("tiny", "builtin:tiny")
+    assert not again["changed"]
+    assert again["models"]["tiny"] == {**shown, "changed": False}
+    assert model("tiny", state="absent")["changed"] and not below(root)
+
+
+def test_a_local_file_and_a_truncated_one(tmp_path, root, model):
+    path = tmp_path / "mine.gguf"
+    path.write_bytes(TINY)
+    assert model("mine", str(path))["models"]["mine"]["path"] == str(path)
+    assert below(root) == [".sets/mine.json"]
+    path.write_bytes(TINY[:-1000])
+    other = model("other", str(path))
+    assert other["failed"] and "cut off" in other["msg"] and str(len(TINY)) in other["msg"]
+
+
+def test_a_url_with_a_right_and_a_wrong_checksum(root, model, hub):
+    hub.plain["a.gguf"] = TINY
+    wrong = model("a", f"{hub.cdn}/a.gguf?key=secret-signature", checksum="0" * 64)
+    assert wrong["failed"] and DIGEST in wrong["msg"] and "secret" not in json.dumps(wrong["msg"])
+    assert not below(root)
+    assert model("a", f"{hub.cdn}/a.gguf", checksum=f"sha256:{DIGEST}")["changed"]
+
+
+def test_a_model_of_the_hub_with_a_token(tmp_path, root, model, hub):
+    commit = hub.push(REPO, {"model-Q8_0.gguf": TINY, "model-Q4_0.gguf": TINY})
+    hub.repos[REPO].token = "hf_very_secret"
+    token = tmp_path / "token"
+    token.write_text("hf_very_secret\n")
+    endpoint = {"HF_ENDPOINT": hub.endpoint}
+    arguments = {"token_file": str(token)}
+    hidden = model("m", REFERENCE, env=endpoint)
+    assert hidden["failed"] and "token_file" in hidden["msg"]
+    done = model("m", REFERENCE, env=endpoint, arguments=arguments)
+    assert done["models"]["m"]["revision"] == commit
+    assert "hf_very_secret" not in json.dumps(done)
+    assert below(root) == [".sets/m.json", f"{REPO}/model-Q8_0.gguf"]
+    asked = len(hub.requests)
+    assert not model("m", REFERENCE, env=endpoint)["changed"]
+    assert len(hub.requests) == asked
+
+
+def test_a_killed_download_leaves_nothing_and_the_next_run_ends_well(root, model, hub):
+    hub.push(REPO, {"model-Q8_0.gguf": TINY})
+    hub.hang = threading.Event()
+    killed = threading.Thread(target=kill_holder, args=(root, hub))
+    killed.start()
+    first = model("m", REFERENCE, arguments={"endpoint": hub.endpoint})
+    killed.join()
+    assert first["failed"]
+    assert not [name for name in below(root) if ".part-" not in name]
+    hub.hang = None
+    assert model("m", REFERENCE, arguments={"endpoint": hub.endpoint})["changed"]
+    assert below(root) == [".sets/m.json", f"{REPO}/model-Q8_0.gguf"]
+
+
+def kill_holder(root, hub):
+    """Kill the process that holds the lock, once the download is under way."""
+    while not hub.count("cdn"):
+        time.sleep(0.05)
+    time.sleep(0.5)
+    os.kill(json.loads((root / ".lock").read_text())["pid"], signal.SIGKILL)
+    hub.hang.set()
+
+
+def test_whoever_holds_the_lock_is_named(root, model):
+    root.mkdir()
+    with lock.hold(Tree(str(root), "user"), "a test", 0):
+        done = model("tiny", "builtin:tiny", arguments={"lock_timeout": 0})
+    assert done["failed"] and f"process {os.getpid()} (a test" in done["msg"]
+
+
+def test_without_the_hub_client_a_preview_warns_and_a_run_says_what_helps(root, model, hub):
+    bare = {"ansible_python_interpreter": sys._base_executable}
+    if subprocess.run([sys._base_executable, "-c", "import huggingface_hub"], capture_output=True).returncode == 0:
+        pytest.skip("the Python outside of the test environment has the hub's client")
+    seen = model("m", REFERENCE, check=True, variables=bare)
+    assert seen["changed"] and "would be fetched" in "".join(seen["warnings"])
+    done = model("m", REFERENCE, variables=bare)
+    assert done["failed"] and "llama_runtime" in done["msg"]
+    assert not root.exists()
+
+
+def test_the_playbook_fetches_what_instances_name(root, play, hub):
+    hub.push(REPO, {"model-Q8_0.gguf": TINY})
+    site = {
+        "llama_root": str(root),
+        "llama_scope": "user",
+        "llama_env": {"HF_ENDPOINT": hub.endpoint},
+        "llama_models": {"tiny": "builtin:tiny"},
+        "llama_instances": {"chat": {"model": REFERENCE, "port": 8080}},
+        "llama_instances__more": {"other": {"model": "tiny", "port": 8081}},
+    }
+    seen = play(PLAYBOOK, site, check=True)
+    assert (seen.rc, seen.changed) == (0, 1), seen.output
+    assert not root.exists()
+    first = play(PLAYBOOK, site)
+    assert first.rc == 0, first.output
+    assert sorted(first.result("models")["models"]) == ["owner-model-gguf-q8-0", "tiny"]
+    second = play(PLAYBOOK, site)
+    assert (second.rc, second.changed) == (0, 0), second.output
