@@ -174,9 +174,9 @@ def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str,
 
 
 def _number(name: str, value: Any, least: int) -> int:
-    if type(value) is not int or not least <= value <= _LARGEST:
+    if not benchresult.whole(value, least, _LARGEST):
         raise InvalidInput(f"tests: {name} is {value!r}.", f"Use whole numbers from {least} to {_LARGEST}.")
-    return value
+    return int(value)
 
 
 def _build(tree: Tree, name: str) -> builds.Build:

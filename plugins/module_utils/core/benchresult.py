@@ -22,6 +22,7 @@ from .tree import Tree
 
 SCHEMA = 1
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
+_LARGEST_TIME, _LARGEST_COUNT = (1 << 63) - 1, (1 << 31) - 1
 _FIELD = re.compile(r"[a-z0-9_]{1,40}")
 # for equal samples llama-bench may print -nan as their deviation, which is no JSON, and the integers behind its
 # stddev_ns can wrap around (tools/llama-bench/llama-bench.cpp, stdev); samples_ns holds all there is
@@ -53,7 +54,7 @@ def _row(row: Any) -> dict[str, Any]:
         raise Untrusted("llama-bench printed a row that is no object.", _REMEDY)
     prompt, generated, depth = (_count(row, name) for name in ("n_prompt", "n_gen", "n_depth"))
     samples = row.get("samples_ns")
-    if not isinstance(samples, list) or not samples or not all(type(ns) is int and 0 < ns < 1 << 63 for ns in samples):
+    if not isinstance(samples, list) or not samples or not all(whole(ns, 1, _LARGEST_TIME) for ns in samples):
         raise Untrusted(f"llama-bench printed a row whose samples_ns are no times: {str(samples)[:100]}.", _REMEDY)
     if not prompt + generated:
         raise Untrusted("llama-bench printed a row of zero tokens.", _REMEDY)
@@ -78,9 +79,14 @@ def label(prompt: int, generated: int, depth: int) -> str:
 
 def _count(row: Mapping[str, Any], name: str) -> int:
     value = row.get(name, 0)
-    if type(value) is not int or not 0 <= value < 1 << 31:
+    if not whole(value, 0, _LARGEST_COUNT):
         raise Untrusted(f"llama-bench printed a row whose {name} is {str(value)[:100]}.", _REMEDY)
-    return value
+    return int(value)
+
+
+def whole(value: Any, least: int, most: int) -> bool:
+    """True for a whole number within these limits; True and False are none."""
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
 
 
 def _plain(name: str, value: Any) -> bool:

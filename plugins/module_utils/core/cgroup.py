@@ -83,7 +83,7 @@ def _own_paths(root: str) -> dict[str, str]:
     """Controller -> path of the own group, from /proc/self/cgroup; version 2 has the name ""."""
     paths: dict[str, str] = {}
     for line in _text(os.path.join(root, "proc/self/cgroup")).splitlines():
-        names, _, path = line.partition(":")[2].partition(":")
+        names, _colon, path = line.partition(":")[2].partition(":")
         paths.update(dict.fromkeys(names.split(","), path))
     return paths
 
@@ -91,7 +91,7 @@ def _own_paths(root: str) -> dict[str, str]:
 def _mounts(root: str) -> Iterator[tuple[str, str, bool, list[str]]]:
     """(group at the mount, mount point, is version 2, options) of each mounted hierarchy (proc_pid_mountinfo(5))."""
     for line in _text(os.path.join(root, "proc/self/mountinfo")).splitlines():
-        left, _, right = line.partition(" - ")
+        left, _dash, right = line.partition(" - ")
         fields, kind = left.split(), right.split()
         if len(fields) > 4 and len(kind) > 2 and kind[0] in ("cgroup", "cgroup2"):
             yield fields[3], fields[4], kind[0] == "cgroup2", kind[2].split(",")
@@ -112,7 +112,7 @@ def _number(path: str) -> int | None:
 
 def _stat(path: str, name: str) -> int:
     for line in _text(path).splitlines():
-        key, _, value = line.partition(" ")
+        key, _blank, value = line.partition(" ")
         if key == name and value.strip().isdigit():
             return int(value)
     return 0

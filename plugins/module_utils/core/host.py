@@ -133,7 +133,7 @@ def os_release(root: str = "/") -> dict[str, str | None]:
 def libc(root: str = "/") -> dict[str, str | None]:
     """`{name, version}` of the C library that this Python runs on."""
     try:
-        name, _, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
+        name, _blank, version = (os.confstr("CS_GNU_LIBC_VERSION") or "").partition(" ")
     except (ValueError, OSError):
         name, version = "", ""
     if not name and glob.glob(os.path.join(glob.escape(root), "lib/ld-musl-*")):
@@ -157,7 +157,7 @@ def _cpuinfo(root: str) -> dict[str, str]:
     """The first processor of /proc/cpuinfo."""
     first = _text(root, "proc/cpuinfo").strip().split("\n\n")[0]
     pairs = (line.partition(":") for line in first.splitlines())
-    return {key.strip(): value.strip() for key, _, value in pairs}
+    return {key.strip(): value.strip() for key, _colon, value in pairs}
 
 
 def _joined(info: dict[str, str], *keys: str) -> str:
