@@ -22,6 +22,7 @@ description:
     takes. An instance may name a model set, a path, or a reference such as V(owner/repo:QUANT); a set is added for
     each reference, named after it.
   - One name that means two models is an error.
+positional: _input, instances
 options:
   _input:
     description: Model sets by name, each a source or a dictionary with one, see O(llamaops.llama_cpp.gguf_model#module:models).

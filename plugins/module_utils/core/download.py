@@ -33,7 +33,7 @@ def fetch(url: str, shown: str, path: str, headers: Mapping[str, str] | None = N
     for name, value in (headers or {}).items():
         request.add_unredirected_header(name, value)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        with urllib.request.build_opener().open(request, timeout=_TIMEOUT) as answer:
             return _copy(answer, shown, path)
     except urllib.error.HTTPError as exc:
         raise Unreachable(f"{shown} answered with status {exc.code}.") from None

@@ -115,7 +115,7 @@ def parse(read: Callable[[int], bytes]) -> Header:
     reader = Reader(read)
     version, tensors, pairs = _start(reader)
     metadata: dict[str, Value] = {}
-    for _ in range(pairs):
+    for _number in range(pairs):
         key = reader.text(_MAX_KEY, "key")
         if key in metadata:
             raise Untrusted(f"the key {key[:80]!r} stands in it twice.")
@@ -124,7 +124,7 @@ def parse(read: Callable[[int], bytes]) -> Header:
     alignment = _alignment(metadata)
     found: dict[str, Tensor] = {}
     end = expected = 0
-    for _ in range(tensors):
+    for _number in range(tensors):
         tensor = _tensor(reader, expected)
         if tensor.name in found:
             raise Untrusted(f"the tensor {tensor.name!r} stands in it twice.")

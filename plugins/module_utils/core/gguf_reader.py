@@ -115,7 +115,7 @@ class Reader:
         items = iter(range(count))
         while True:
             try:
-                for _ in items:
+                for _item in items:
                     at += 8 + length(data, at)[0]
                 break
             except (struct.error, OverflowError):  # the length at `at` is not at hand, or lies beyond any file

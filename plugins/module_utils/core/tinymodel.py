@@ -6,9 +6,9 @@
 The weights hold a chain. A token's embedding is a state: 0 for everything a prompt can consist of, k for the
 k-th piece of the answer. The feed-forward part moves state k to the signal k, and the output matrix maps signal k to
 the piece after k, the last one to the end of the sequence. The feed-forward part multiplies by a carrier that only
-the attention writes (the average of a constant over the context), so that no part of the graph can be wrong
-without spoiling the answer. Differences between the likeliest token and the next are so large that sampling
-at any usual temperature gives the same text.
+the attention writes: the average of a constant over the context, which is right whatever queries and keys say, unless
+they are no numbers. So norms, attention, feed-forward and output must all compute for the answer to come. The
+likeliest token leads so far that sampling at any usual temperature gives the same text.
 """
 
 from __future__ import annotations
