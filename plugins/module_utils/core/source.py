@@ -92,12 +92,10 @@ def recorded(builds: Sequence[Build], url: str, ref: str) -> Exact | None:
         record = build.manifest.get("source", {})
         if record.get("type") != "git" or record.get("url") != url:
             continue
-        commit = str(build.manifest["recipe"]["commit"])
-        named = record.get("kind") == "tag" and record.get("ref") == ref
-        short = re.fullmatch(r"[0-9a-f]{7,40}", ref) and record.get("kind") == "commit" and commit.startswith(ref)
-        if named or short:
-            kind = str(record["kind"])
-            return Exact(commit, kind, str(build.manifest["version"]), git_record(url, ref, kind))
+        if record.get("kind") == "tag" and record.get("ref") == ref:
+            return Exact(build.commit or "", "tag", build.version, git_record(url, ref, "tag"))
+        if re.fullmatch(r"[0-9a-f]{7,40}", ref) and (build.commit or "").startswith(ref):
+            return Exact(build.commit or "", "commit", build.version, git_record(url, ref, "commit"))
     return None
 
 

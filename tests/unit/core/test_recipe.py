@@ -7,9 +7,9 @@ import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import recipe
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
 
-V2 = set(["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"])
-V3 = V2 | set(["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"])
-AVX512 = set(["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
+V2 = {"cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"}
+V3 = V2 | {"abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"}
+AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 ZEN3 = V3 | {"fpu", "sse", "sse2", "aes", "vaes"}
 SAPPHIRE = ZEN3 | AVX512 | {"avx512vbmi", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 COMMIT = "0c1e57098a7c2b1f4d3e5a6978b0c1d2e3f4a5b6"

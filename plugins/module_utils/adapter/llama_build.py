@@ -1,0 +1,88 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The module llama_build in terms of the core.
+
+PRIVATE to the collection.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..core import building, source
+from ..core.building import Outcome, State
+from ..core.buildplan import Request
+from ..core.tree import Tree
+from .module import ROOT_ARGUMENTS
+
+_SOURCE: dict[str, dict[str, Any]] = {
+    "type": {"type": "str", "choices": ["git", "archive", "sdist"], "default": "git"},
+    "url": {"type": "str"},
+    "ref": {"type": "str"},
+    "commit": {"type": "str"},
+    "path": {"type": "path"},
+    "checksum": {"type": "str"},
+    "version": {"type": "str"},
+}
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    **ROOT_ARGUMENTS,
+    "source": {"type": "dict", "options": _SOURCE, "default": {}},
+    "backend": {"type": "str", "default": "auto"},
+    "cpu": {"type": "str", "choices": ["native", "baseline", "portable"], "default": "native"},
+    "cmake_options": {"type": "dict", "default": {}},
+    "jobs": {"type": "int"},
+    "activate": {"type": "bool", "default": True},
+    "active": {"type": "str"},
+    "keep": {"type": "int", "default": 3},
+    "force": {"type": "bool", "default": False},
+    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "build": {"type": "str"},
+    "lock_timeout": {"type": "int", "default": 600},
+}
+RULES: dict[str, Any] = {
+    "required_if": [("state", "absent", ("build",))],
+    "mutually_exclusive": [("active", "build"), ("active", "force")],
+}
+_WORDS = ("backend", "cpu", "cmake_options", "jobs", "activate", "active", "keep", "force", "state", "build")
+
+
+def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
+    """Bring the builds of a root to what the arguments say, and describe them."""
+    params = module.params
+    request = Request(source.read(params["source"]), **{word: params[word] for word in _WORDS})
+    outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"])
+    for warning in outcome.plan.warnings:
+        module.warn(warning)
+    return _result(tree, outcome)
+
+
+def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
+    plan, build = outcome.plan, outcome.build
+    return {
+        "changed": plan.changes,
+        "build_id": plan.build_id,
+        "path": tree.build(plan.build_id) if plan.build_id else None,
+        "compiled": plan.compile,
+        "compile_seconds": build.manifest["compile"]["seconds"] if build and plan.compile else 0.0,
+        "active": outcome.after.active,
+        "previous": outcome.after.previous,
+        "removed": list(plan.remove),
+        "binaries": {name: build.tool(name) for name in build.tools()} if build else {},
+        "manifest": dict(build.manifest) if build else {},
+        "diff": {"before": _text(outcome.before), "after": _text(_named(outcome))},
+    }
+
+
+def _named(outcome: Outcome) -> State:
+    """The state after a run, with words for a build whose id cannot be told beforehand."""
+    plan, after = outcome.plan, outcome.after
+    if not plan.compile or plan.build_id:
+        return after
+    return State("a new build" if plan.activate else after.active, after.previous, ("a new build", *after.ids))
+
+
+def _text(state: State) -> dict[str, Any]:
+    return {"active": state.active, "previous": state.previous, "builds": list(state.ids)}

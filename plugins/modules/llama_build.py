@@ -1,0 +1,262 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: llama_build
+short_description: Build llama.cpp, prove it, and make it the active build
+version_added: 0.1.0
+description:
+  - Compiles llama.cpp from a git repository, an archive, or the source distribution of C(llama-cpp-python) into an immutable folder C(builds/<build id>) of
+    the runtime root. Equal requests on equal hosts have equal build ids, so nothing is compiled twice.
+  - A fresh build must load a small model and compute a known answer, without any rights, before C(current) and the links in C(bin/) point to it.
+    If it fails, or if the run is killed at any point, the build that was active stays active.
+  - Compiles as the user C(llama-build) in the system scope, always at the same path, with C(ccache) where that is installed.
+  - Built are C(llama-server), C(llama-bench), C(ggml-rpc-server), C(llama-quantize), C(llama-gguf-split), and C(llama-fit-params) where the tree has it.
+    They are linked statically and come without the web UI.
+author:
+  - LlamaOps contributors (@llamaops)
+extends_documentation_fragment:
+  - llamaops.llama_cpp.attributes
+  - llamaops.llama_cpp.attributes.action_group
+  - llamaops.llama_cpp.root
+attributes:
+  idempotent:
+    support: partial
+    details:
+      - A branch or V(latest) may mean another commit the next time, and O(force=true) always builds.
+options:
+  source:
+    description: Where llama.cpp comes from.
+    type: dict
+    default: {}
+    suboptions:
+      type:
+        description:
+          - V(git) is a repository.
+          - V(archive) is one C(tar.gz), C(tar.xz) or C(zip) file with a source tree of llama.cpp.
+          - V(sdist) is the tree in the source distribution of C(llama-cpp-python) from a Python package index, for hosts that reach only such an index.
+        type: str
+        choices:
+          - git
+          - archive
+          - sdist
+        default: git
+      url:
+        description:
+          - Address of the repository (https, ssh, file or an absolute path; by default upstream's), of the archive (https, http or file), or of the
+            package index (by default the one C(pip) is configured for).
+          - A password in the address of a package index or archive is sent to that host only, and shown nowhere. That of a repository must have none.
+        type: str
+      ref:
+        description:
+          - A tag, a branch, or a commit (7 to 40 hex digits). By default V(latest).
+          - V(latest) and V(stable) are the newest release (C(v*) by version, else C(b*)), V(nightly) is the newest C(b*) tag.
+          - A tag that a build on the host already names is not asked for again, and a full commit never.
+        type: str
+      commit:
+        description: The full commit that O(source.ref) must mean. This is checked when the tree is fetched.
+        type: str
+      path:
+        description: A file on the host, in place of O(source.url). For V(archive) and V(sdist).
+        type: path
+      checksum:
+        description:
+          - SHA-256 of the archive or source distribution, 64 hex digits.
+          - Required for an archive from a URL, and for every O(source.version) but the default one, whose hash is part of the collection.
+        type: str
+      version:
+        description: Version of C(llama-cpp-python), by default V(0.3.36). Only for V(sdist).
+        type: str
+  backend:
+    description:
+      - What computes. So far only V(cpu) can be built.
+      - V(auto) is V(cpu) on a host without a GPU on its PCI bus, and is refused elsewhere, so that no GPU is left unused by mistake.
+    type: str
+    default: auto
+  cpu:
+    description:
+      - V(native) uses all that the CPU of this host has, spelled out in the recipe.
+      - V(baseline) leaves upstream's default for the machine (AVX2 on x86-64), for hosts of different kinds.
+      - V(portable) is reserved and refused.
+    type: str
+    choices:
+      - native
+      - baseline
+      - portable
+    default: native
+  cmake_options:
+    description:
+      - Further options of CMake, such as C(GGML_LTO). Values are texts, numbers or booleans.
+      - An option that this module sets itself is refused.
+    type: dict
+    default: {}
+  jobs:
+    description: How many compilers run at once. By default one for each usable CPU and GiB of available memory.
+    type: int
+  activate:
+    description: Make the build the active one. With V(false) it is only there.
+    type: bool
+    default: true
+  active:
+    description:
+      - Id of a build on this host to make active, for a rollback. O(source) does not count then.
+      - Its files are compared with the manifest first.
+    type: str
+  keep:
+    description:
+      - How many builds stay on the host. The active one, the one before, and every build that a unit or a running process uses stay in any case.
+    type: int
+    default: 3
+  force:
+    description: Build even if there is such a build.
+    type: bool
+    default: false
+  state:
+    description:
+      - V(present) makes sure that the build is there.
+      - V(absent) removes O(build), unless it is active or in use.
+    type: str
+    choices:
+      - present
+      - absent
+    default: present
+  build:
+    description: Id of the build to remove. Required with O(state=absent).
+    type: str
+  lock_timeout:
+    description: Seconds to wait while another run changes this root.
+    type: int
+    default: 600
+notes:
+  - Needs CMake 3.14, Ninja, a C and a C++ compiler, and git for O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
+    Programs are looked for on C(PATH) and in C(venv/bin) of the root. What is missing is named at once, with the package that brings it.
+  - In check mode the build id is V(none) where only the source tree can tell llama.cpp's version.
+seealso:
+  - module: llamaops.llama_cpp.llama_runtime
+"""
+
+EXAMPLES = r"""
+- name: The newest release
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    backend: cpu
+
+- name: A tag, pinned to its commit
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    backend: cpu
+    source:
+      ref: v0.5.2
+      commit: 0c1e57098a7c2b1f4d3e5a6978b0c1d2e3f4a5b6
+
+- name: On a host that reaches only a package index, without root
+  llamaops.llama_cpp.llama_build:
+    root: ~/llama-runtime
+    scope: user
+    source:
+      type: sdist
+
+- name: Back to an earlier build
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    active: 0.5.0-a832db0-cpu-0a1b2c3d
+
+- name: Remove a build
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    state: absent
+    build: 0.4.9-1f2e3d4-cpu-4d3c2b1a
+"""
+
+RETURN = r"""
+build_id:
+  description: The build this run was about. None in check mode where it cannot be told beforehand.
+  returned: success
+  type: str
+  sample: 0.5.0-a832db0-cpu-0a1b2c3d
+path:
+  description: The folder of this build.
+  returned: success
+  type: str
+  sample: /opt/llama/builds/0.5.0-a832db0-cpu-0a1b2c3d
+compiled:
+  description: Whether this run compiled it, or would in check mode.
+  returned: success
+  type: bool
+compile_seconds:
+  description: Seconds the compilers took in this run.
+  returned: success
+  type: float
+  sample: 312.4
+active:
+  description: The active build after this run.
+  returned: success
+  type: str
+  sample: 0.5.0-a832db0-cpu-0a1b2c3d
+previous:
+  description: The build that was active before the active one, or none.
+  returned: success
+  type: str
+  sample: 0.4.9-1f2e3d4-cpu-4d3c2b1a
+removed:
+  description: Ids of the builds that this run removed.
+  returned: success
+  type: list
+  elements: str
+binaries:
+  description: The programs of the build by name, as absolute paths. Empty while it is not there.
+  returned: success
+  type: dict
+  sample:
+    llama-server: /opt/llama/builds/0.5.0-a832db0-cpu-0a1b2c3d/bin/llama-server
+manifest:
+  description: The manifest of the build. Empty while it is not there.
+  returned: success
+  type: dict
+  contains:
+    recipe:
+      description: All that decides what is built, C(commit), C(backend), C(cmake), C(cpu), C(target), C(compiler) and C(patches).
+      type: dict
+    source:
+      description: Where the tree came from.
+      type: dict
+    version:
+      description: Version of llama.cpp.
+      type: str
+    build_number:
+      description: Commits up to the one that was built, upstream's build number; 0 for an archive.
+      type: int
+    tools:
+      description: What each tool said about its version.
+      type: dict
+    files:
+      description: Size and SHA-256 of each file.
+      type: dict
+    compile:
+      description: Seconds, jobs, and whether ccache was there.
+      type: dict
+    smoke:
+      description: What the fresh server answered.
+      type: dict
+    created:
+      description: When it was built.
+      type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_build
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=llama_build.ARGUMENTS, supports_check_mode=True, **llama_build.RULES)
+    with reporting(module):
+        module.exit_json(**llama_build.run(module, open_tree(module)))
+
+
+if __name__ == "__main__":
+    main()
