@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -110,3 +111,25 @@ def copy_tree(source: Path, target: Path) -> None:
     if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL, check=False).returncode:
         shutil.rmtree(target, ignore_errors=True)
         subprocess.run(["cp", "-a", source, target], check=True)
+
+
+@pytest.fixture
+def port():
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return found.getsockname()[1]
+
+
+@pytest.fixture
+def site(fresh_root, ansible_module):
+    """`site(instances, **arguments)` on a root with a tiny model; everything is removed at the end."""
+    models = [{"name": "tiny", "source": "builtin:tiny"}]
+    assert not ansible_module("gguf_model", {"root": str(fresh_root), "scope": "user", "models": models})["failed"]
+    common = {"root": str(fresh_root), "scope": "user", "manager": "supervisor"}
+
+    def call(*instances, check=False, diff=False, **arguments):
+        given = {**common, "instances": list(instances), **arguments}
+        return ansible_module("llama_instance", given, check=check, diff=diff)
+
+    call.root = fresh_root
+    yield call
+    call(purge=True)

@@ -17,28 +17,6 @@ import pytest
 KEY = "a-key-that-nobody-else-has"
 
 
-@pytest.fixture
-def port():
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return found.getsockname()[1]
-
-
-@pytest.fixture
-def site(fresh_root, ansible_module):
-    """`site(instances, **arguments)` on a root with a tiny model; everything is removed at the end."""
-    models = [{"name": "tiny", "source": "builtin:tiny"}]
-    assert not ansible_module("gguf_model", {"root": str(fresh_root), "scope": "user", "models": models})["failed"]
-    common = {"root": str(fresh_root), "scope": "user", "manager": "supervisor"}
-
-    def call(*instances, check=False, diff=False, **arguments):
-        given = {**common, "instances": list(instances), **arguments}
-        return ansible_module("llama_instance", given, check=check, diff=diff)
-
-    call.root = fresh_root
-    yield call
-    call(purge=True)
-
-
 def chat(port, **more):
     return {"name": "chat", "model": "tiny", "port": port, **more}
 

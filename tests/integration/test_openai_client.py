@@ -8,11 +8,12 @@ from __future__ import annotations
 import openai
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tinymodel
-from test_llama_instance import KEY, port, site  # noqa: F401  fixtures
+
+KEY = "a-key-that-nobody-else-has"
 
 
 @pytest.fixture
-def endpoints(site, port):  # noqa: F811
+def endpoints(site, port):
     instances = [
         {"name": "chat", "model": "tiny", "port": port, "keys": ["team"]},
         {"name": "embed", "kind": "embedding", "model": "tiny", "port": port + 1, "options": {"pooling": "mean"}},
@@ -37,6 +38,8 @@ def test_chat_and_embeddings(endpoints):
 
 
 def test_a_wrong_key_is_refused(endpoints):
-    with openai.OpenAI(base_url=endpoints["chat"], api_key="wrong", max_retries=0) as client:
-        with pytest.raises(openai.AuthenticationError):
-            client.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Hello"}])
+    with (
+        openai.OpenAI(base_url=endpoints["chat"], api_key="wrong", max_retries=0) as client,
+        pytest.raises(openai.AuthenticationError),
+    ):
+        client.chat.completions.create(model="chat", messages=[{"role": "user", "content": "Hello"}])

@@ -59,9 +59,9 @@ def key(lab):
     return lab["one"].ansible.get_variables()["llama_keys"]["team"]
 
 
-def ask(host, url, key="", body=CHAT):
+def ask(host, url, key="", body=None):
     """Status and answer of a request that `host` makes; status 0: nobody answered."""
-    return json.loads(host.check_output("python3 -c %s %s %s %s", ASK, url, key, json.dumps(body)))
+    return json.loads(host.check_output("python3 -c %s %s %s %s", ASK, url, key, json.dumps(body or CHAT)))
 
 
 def said(answer):
