@@ -131,12 +131,8 @@ def test_whoever_holds_the_lock_is_named(root, model):
 
 def test_without_the_hub_client_a_preview_warns_and_a_run_says_what_helps(root, model, hub):
     bare = {"ansible_python_interpreter": sys._base_executable}
-    if (
-        subprocess.run(
-            [sys._base_executable, "-c", "import huggingface_hub"], capture_output=True, check=False
-        ).returncode
-        == 0
-    ):
+    probed = subprocess.run([sys._base_executable, "-c", "import huggingface_hub"], capture_output=True, check=False)
+    if probed.returncode == 0:
         pytest.skip("the Python outside of the test environment has the hub's client")
     seen = model("m", REFERENCE, check=True, variables=bare)
     assert seen["changed"] and "would be fetched" in "".join(seen["warnings"])
