@@ -174,4 +174,5 @@ def _full_disk(tree: Tree, needed: int) -> list[str]:
     free = shutil.disk_usage(folder).free
     if free >= needed:
         return []
-    return [f"{human(needed)} of free disk space for {tree.root} ({human(free)} are free)"]
+    clear = f"{tree.work} and {tree.cache} may be deleted"
+    return [f"{human(needed)} of free disk space for {tree.root} ({human(free)} are free; {clear})"]
