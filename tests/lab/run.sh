@@ -25,7 +25,7 @@ ansible-playbook -i localhost, -c local -e ansible_python_interpreter="$(command
 LAB_BUILD_ID=$(basename "$(readlink -f "$root/current")")
 LAB_BUILD_ARCHIVE=$PWD/.build/$LAB_BUILD_ID.tar
 LAB_SH=$PWD/tests/lab/lab.sh
-export LAB_BUILD_ID LAB_BUILD_ARCHIVE LAB_SH ANSIBLE_NOCOLOR=1 PYTHONDONTWRITEBYTECODE=1
+export LAB_BUILD_ID LAB_BUILD_ARCHIVE LAB_SH NO_COLOR=1 PY_COLORS=0 ANSIBLE_NOCOLOR=1 COLUMNS=160
 tar --owner=0 --group=0 --numeric-owner -cf "$LAB_BUILD_ARCHIVE" -C "$root/builds" "$LAB_BUILD_ID"
 
 trap '"$LAB_SH" down; rm -f "$LAB_BUILD_ARCHIVE"' EXIT
