@@ -93,17 +93,26 @@ def built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def fresh_root(built_root: Path, tmp_path: Path, ansible_module: Module) -> Path:
+def fresh_root(built_root: Path, tmp_path: Path) -> Path:
     """A root of the test's own with the same build, active; only links, so it is there at once."""
-    root = tmp_path / "root"
-    result = ansible_module("llama_runtime", {"root": str(root), "scope": "user"})
+    return make_root(tmp_path, built_root)
+
+
+def make_root(folder: Path, built_root: Path, **runtime: Any) -> Path:
+    """A new root in this folder with the build of another one; `runtime` are arguments of llama_runtime."""
+    common = {"root": str(folder / "root"), "scope": "user"}
+    must(run_module(folder / "run", "llama_runtime", {**common, **runtime}))
     build = (built_root / "current").resolve()
-    copy_tree(build, root / "builds" / build.name)
-    if not result["failed"]:
-        result = ansible_module("llama_build", {"root": str(root), "scope": "user", "active": build.name})
+    copy_tree(build, folder / "root" / "builds" / build.name)
+    must(run_module(folder / "run", "llama_build", {**common, "active": build.name}))
+    return folder / "root"
+
+
+def must(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a module that had to succeed."""
     if result["failed"]:
         pytest.fail(result["msg"])
-    return root
+    return result
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -119,17 +128,26 @@ def port():
         return found.getsockname()[1]
 
 
-@pytest.fixture
-def site(fresh_root, ansible_module):
-    """`site(instances, **arguments)` on a root with a tiny model; everything is removed at the end."""
+@pytest.fixture(scope="module")
+def instance_root(built_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with supervisord and a tiny model, for the tests of one file."""
+    folder = tmp_path_factory.mktemp("site")
+    lines = (REPOSITORY / "roles/llama_runtime/files/requirements-supervisor.txt").read_text().splitlines()
+    root = make_root(folder, built_root, packages=[line for line in lines if not line.startswith("#")])
     models = [{"name": "tiny", "source": "builtin:tiny"}]
-    assert not ansible_module("gguf_model", {"root": str(fresh_root), "scope": "user", "models": models})["failed"]
-    common = {"root": str(fresh_root), "scope": "user", "manager": "supervisor"}
+    must(run_module(folder / "run", "gguf_model", {"root": str(root), "scope": "user", "models": models}))
+    return root
+
+
+@pytest.fixture
+def site(instance_root, ansible_module):
+    """`site(instances, **arguments)` on a root with a tiny model; all instances are removed at the end."""
+    common = {"root": str(instance_root), "scope": "user", "manager": "supervisor"}
 
     def call(*instances, check=False, diff=False, **arguments):
         given = {**common, "instances": list(instances), **arguments}
         return ansible_module("llama_instance", given, check=check, diff=diff)
 
-    call.root = fresh_root
+    call.root = instance_root
     yield call
     call(purge=True)
