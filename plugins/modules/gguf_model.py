@@ -43,7 +43,7 @@ options:
           - V(builtin:tiny) is a model of a few hundred kilobytes made on the spot. It gives every chat the same answer.
         type: str
       files:
-        description: Paths of files in a Hugging Face repository. Any shard of a model stands for all of them.
+        description: Paths of files of the model in a Hugging Face repository. Any shard of a model stands for all of them.
         type: list
         elements: str
       revision:
@@ -52,7 +52,17 @@ options:
           - It is resolved to a commit when the set is first fetched. A branch that moves later changes nothing.
         type: str
       checksum:
-        description: SHA-256 of a model of one file, as V(sha256:<64 hex digits>).
+        description: SHA-256 of the model's only file, as V(sha256:<64 hex digits>).
+        type: str
+      mmproj:
+        description:
+          - The multimodal projector that belongs to the model.
+          - V(auto) means the one of the repository, or beside a local model, in the nearest folder; of several precisions
+            V(F16) comes first. Two different projectors are an error.
+          - A path means that file of the repository, or of the host for a local model. V(none) is the default.
+        type: str
+      draft:
+        description: The path of a draft model, in the same repository, or on the host for a local model. It is never guessed.
         type: str
       state:
         description:
@@ -78,7 +88,7 @@ options:
     type: bool
     default: false
   lock_timeout:
-    description: Seconds to wait for another run that works on the same root.
+    description: Seconds to wait for another run that works on the same model.
     type: int
     default: 60
 requirements:
@@ -162,6 +172,17 @@ models:
         sha256:
           description: SHA-256 in hex.
           type: str
+        role:
+          description: V(model), V(mmproj) or V(draft).
+          type: str
+    mmproj:
+      description: The path of the multimodal projector.
+      type: str
+      returned: when present, if the set has one
+    draft:
+      description: The path of the draft model, of one in shards the first.
+      type: str
+      returned: when present, if the set has one
     sha256:
       description: SHA-256 of the first file.
       type: str

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import lock, tinymodel
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
+from fixtures.gguf_bytes import U32, gguf_model
 
 PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "models.yml"
 TINY = tinymodel.content()
@@ -99,32 +100,40 @@ def test_a_model_of_the_hub_with_a_token(tmp_path, root, model, hub):
     assert len(hub.requests) == asked
 
 
-def test_a_killed_download_leaves_nothing_and_the_next_run_ends_well(root, model, hub):
-    hub.push(REPO, {"model-Q8_0.gguf": TINY})
-    hub.hang = threading.Event()
+def test_a_run_killed_in_the_second_shard_is_gone_on_with(root, model, hub):
+    names = [f"BF16/model-BF16-0000{number}-of-00002.gguf" for number in (1, 2)]
+    shards = [gguf_model(4000 + at, ("split.no", U32, at), ("split.count", U32, 2)) for at in (0, 1)]
+    hub.push(REPO, dict(zip(names, shards)))
+    hub.hang, hub.only = threading.Event(), names[1]
     killed = threading.Thread(target=kill_holder, args=(root, hub))
     killed.start()
-    first = model("m", REFERENCE, arguments={"endpoint": hub.endpoint})
+    first = model("m", f"{REPO}:BF16", arguments={"endpoint": hub.endpoint})
     killed.join()
     assert first["failed"]
     assert not [name for name in below(root) if ".part-" not in name]
     hub.hang = None
-    assert model("m", REFERENCE, arguments={"endpoint": hub.endpoint})["changed"]
-    assert below(root) == [".sets/m.json", f"{REPO}/model-Q8_0.gguf"]
+    hub.sent_ranges.clear()
+    assert model("m", f"{REPO}:BF16", arguments={"endpoint": hub.endpoint})["changed"]
+    assert below(root) == [".sets/m.json", *(f"{REPO}/{name}" for name in names)]
+    assert len(hub.ranges) == 1 and hub.ranges[0] > "bytes=0-", "only the rest of the second shard is fetched"
 
 
 def kill_holder(root, hub):
-    """Kill the process that holds the lock, once the download is under way."""
-    while not hub.count("cdn"):
+    """Kill the process that works on the set, once the second shard is half there."""
+    half = f"{REPO}/BF16"
+    while len(parts := [path for path in below(root) if path.startswith(half)]) < 2:
         time.sleep(0.05)
-    time.sleep(0.5)
-    os.kill(json.loads((root / ".lock").read_text())["pid"], signal.SIGKILL)
+    while not all((root / "models" / path).stat().st_size for path in parts):
+        time.sleep(0.05)
+    time.sleep(0.3)
+    os.kill(json.loads((root / "work" / "jobs" / "model-m.lock").read_text())["pid"], signal.SIGKILL)
     hub.hang.set()
 
 
 def test_whoever_holds_the_lock_is_named(root, model):
-    root.mkdir()
-    with lock.hold(Tree(str(root), "user"), "a test", 0):
+    tree = Tree(str(root), "user")
+    ensure(tree)
+    with lock.hold(tree, "a test", 0, f"{tree.jobs}/model-tiny.lock"):
         done = model("tiny", "builtin:tiny", arguments={"lock_timeout": 0})
     assert done["failed"] and f"process {os.getpid()} (a test" in done["msg"]
 

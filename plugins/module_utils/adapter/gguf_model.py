@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import fetch, lock, modelref, modelset
+from ..core import fetch, modelref, modelset
 from ..core.errors import MissingLibrary
 from ..core.fetch import Outcome
 from ..core.hub import Hub
@@ -31,6 +31,8 @@ ITEM = {
     "files": {"type": "list", "elements": "str"},
     "revision": {"type": "str"},
     "checksum": {"type": "str"},
+    "mmproj": {"type": "str"},
+    "draft": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
 ARGUMENTS = {
@@ -61,9 +63,8 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
             Outcome(name, modelset.load(tree, name), None, name in recorded, "absent") for name in unwanted
         ]
     ensure(tree)
-    with lock.hold(tree, "gguf_model", module.params["lock_timeout"]):
-        brought = [fetch.bring(tree, item, options) for item in wanted]
-        return brought + [fetch.remove(tree, name) for name in unwanted]
+    brought = [fetch.bring(tree, item, options) for item in wanted]
+    return brought + [fetch.remove(tree, name, options.wait) for name in unwanted]
 
 
 def read_options(module: AnsibleModule) -> Options:
@@ -76,7 +77,10 @@ def read_options(module: AnsibleModule) -> Options:
     if token:
         module.no_log_values.add(token)
     return Options(
-        Hub.open(module.params["endpoint"], token), offline=module.params["offline"], verify=module.params["verify"]
+        Hub.open(module.params["endpoint"], token),
+        offline=module.params["offline"],
+        verify=module.params["verify"],
+        wait=module.params["lock_timeout"],
     )
 
 

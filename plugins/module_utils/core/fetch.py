@@ -3,26 +3,26 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bringing model sets onto a host: nothing stands under a final name that was not proven.
 
-Files are fetched into a folder `.part-<name of the set>` beside their final place. Their SHA-256 and headers are
-checked there, and only then are they moved and the set recorded. A killed run leaves such a folder at most, which the
-next one removes. Callers hold the lock of the root (`lock.hold`) around `bring` and `remove`.
+A file is fetched under the name `.part-<name of the set>.<SHA-256>` beside its final place. Its SHA-256 and header are
+checked there, and only when all of a set are right are they moved and the set recorded. What a killed run leaves is
+gone on with by the next one. A set has one writer at a time (`_alone`), so that sets do not wait for each other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from . import download, gguf, modelref, modelset, modelsource
+from . import download, gguf, lock, modelref, modelset, modelsource, staging
 from .errors import Untrusted
 from .files import remove_file, sha256_of
+from .modelchoice import DRAFT, MMPROJ, MODEL
 from .modelref import Request
 from .modelset import ModelFile, ModelSet
 from .modelsource import Item, Options
 from .tree import Tree
-
-_PART = ".part-"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def settled(tree: Tree, request: Request) -> ModelSet | None:
     if known is None:
         return None
     try:
-        touched = any(modelset.look(file.path, file.sha256) != file for file in known.files)
+        touched = any(modelset.look(file.path, file.sha256, file.role) != file for file in known.files)
     except OSError:
         return None
     return None if touched else known
@@ -71,8 +71,7 @@ def foresee(tree: Tree, request: Request, options: Options) -> Outcome:
     if found is not None:
         return Outcome(request.name, before, found, False)
     if request.source.kind == modelref.FILE:
-        paths = modelsource.local(request)
-        after = _set(request, None, tuple(ModelFile(path, size, "") for path, size in paths.items()))
+        after = _set(request, None, tuple(modelsource.local(request)))
         return Outcome(request.name, before, after, True)
     return Outcome(request.name, before, _promised(request, *modelsource.items(tree, request, options)), True)
 
@@ -84,23 +83,37 @@ def bring(tree: Tree, request: Request, options: Options) -> Outcome:
     :raises Unreachable: something could not be fetched.
     :raises Untrusted: what came is not what was asked for.
     """
-    before = modelset.load(tree, request.name)
-    found = proven(tree, request, options.verify)
-    changed = found is None
-    if found is None:
-        found = _in_place(request) if request.source.kind == modelref.FILE else _fetched(tree, request, options)
-    if found != before:
-        modelset.save(tree, found)
-    return Outcome(request.name, before, found, changed)
+    with _alone(tree, request.name, options.wait):
+        before = modelset.load(tree, request.name)
+        found = proven(tree, request, options.verify)
+        changed = found is None
+        if found is None and request.source.kind != modelref.FILE:
+            return Outcome(request.name, before, _fetched(tree, request, options), True)
+        found = found or _in_place(request)
+        if found != before:
+            modelset.save(tree, found)
+        return Outcome(request.name, before, found, changed)
 
 
-def remove(tree: Tree, name: str) -> Outcome:
+def remove(tree: Tree, name: str, wait_for: float = 60) -> Outcome:
     """Forget a set and remove the files that were fetched for it and that no other set uses."""
-    found = modelset.load(tree, name)
-    for path in modelset.unshared(tree, found) if found else ():
-        remove_file(path)
-        _prune(tree, os.path.dirname(path))
-    return Outcome(name, found, None, modelset.forget(tree, name), "absent")
+    with _alone(tree, name, wait_for), _alone(tree, "", wait_for):
+        found = modelset.load(tree, name)
+        paths = modelset.unshared(tree, found) if found else []
+        for path in paths:
+            remove_file(path)
+        for folder in {os.path.dirname(path) for path in paths}:
+            staging.sweep(folder, name)
+            staging.prune(tree, folder)
+        return Outcome(name, found, None, modelset.forget(tree, name), "absent")
+
+
+@contextlib.contextmanager
+def _alone(tree: Tree, name: str, seconds: float) -> Iterator[None]:
+    """Be the only writer of one set; with the name "", the only one who gives files their final names."""
+    file = os.path.join(tree.jobs, f"model-{name}.lock" if name else "models.lock")
+    with lock.hold(tree, f"gguf_model {name}".strip(), seconds, file):
+        yield
 
 
 def _known(tree: Tree, request: Request) -> ModelSet | None:
@@ -109,36 +122,60 @@ def _known(tree: Tree, request: Request) -> ModelSet | None:
 
 
 def _in_place(request: Request) -> ModelSet:
-    paths = list(modelsource.local(request))
-    headers = [gguf.read_header(path) for path in paths]
-    files = tuple(modelset.look(path, sha256_of(path)) for path in paths)
-    modelsource.check_checksum(request, {file.path: file.sha256 for file in files})
+    paths = modelsource.local(request)
+    headers = [gguf.read_header(file.path) for file in paths]
+    files = tuple(modelset.look(file.path, sha256_of(file.path), file.role) for file in paths)
+    modelsource.check_checksum(request, list(files))
     return _set(request, None, files, headers)
 
 
 def _fetched(tree: Tree, request: Request, options: Options) -> ModelSet:
+    """The set, fetched and recorded."""
     revision, items = modelsource.items(tree, request, options)
     promised = _promised(request, revision, items)
     modelset.check_free(tree, promised)
-    missing = [item for item in items if not _is_there(item)]
+    missing = {staging.part_of(request.name, item): item for item in items if not staging.is_there(item)}
+    for part in missing:
+        staging.make_folder(tree, os.path.dirname(part))
     home = modelsource.home(tree, request)
-    _make_folder(tree, home)
-    _sweep(home)
-    download.check_space(home, sum(item.size for item in missing))
-    stage = os.path.join(home, f"{_PART}{request.name}")
+    needed = sum(item.size - min(item.size, staging.size_of(part)) for part, item in missing.items())
+    download.check_space(home, needed)
     try:
-        staged = {item.path: _staged(item, os.path.join(stage, str(number))) for number, item in enumerate(missing)}
-        headers = [gguf.read_header(staged.get(item.path, item.path)) for item in items]
+        staging.fetch_all(missing)
+    except BaseException:
+        staging.forget_empty(tree, missing)
+        raise
+    staged = {item.path: part for part, item in missing.items()}
+    try:
+        headers = [_header(staged.get(item.path, item.path), item.path) for item in items]
         found = _set(request, revision, promised.files, headers)
-        for path, source in staged.items():
-            _settle(tree, source, path)
-    finally:
-        _sweep(home)
-    return modelset.stamped(found)
+    except Untrusted:
+        for part in missing:  # the right bytes of a wrong file
+            remove_file(part)
+        staging.forget_empty(tree, missing)
+        raise
+    with _alone(tree, "", options.wait):
+        modelset.check_free(tree, promised)
+        for path, part in staged.items():
+            staging.settle(tree, part, path)
+        found = modelset.stamped(found)
+        modelset.save(tree, found)
+    for folder in {os.path.dirname(item.path) for item in items}:
+        staging.sweep(folder, request.name)
+    return found
+
+
+def _header(path: str, shown: str) -> gguf.Header:
+    try:
+        return gguf.read_header(path)
+    except Untrusted as exc:
+        raise Untrusted(exc.problem.replace(path, f"What came for {shown}"), exc.remedy) from None
 
 
 def _promised(request: Request, revision: str | None, items: list[Item]) -> ModelSet:
-    return _set(request, revision, tuple(ModelFile(item.path, item.size, item.sha256) for item in items))
+    return _set(
+        request, revision, tuple(ModelFile(item.path, item.size, item.sha256, role=item.role) for item in items)
+    )
 
 
 def _set(
@@ -146,7 +183,7 @@ def _set(
 ) -> ModelSet:
     """The set of these files, in order; with headers, also what they say."""
     if headers:
-        modelset.check_headers(headers)
+        headers = _model_headers(files, headers)
     return ModelSet(
         name=request.name,
         source=str(request.source),
@@ -160,57 +197,14 @@ def _set(
     )
 
 
-def _is_there(item: Item) -> bool:
-    if not os.path.isfile(item.path) or (item.size and os.path.getsize(item.path) != item.size):
-        return False
-    return sha256_of(item.path) == item.sha256
-
-
-def _staged(item: Item, folder: str) -> str:
-    """Fetch a file into a folder of its own; returns its path, its content proven."""
-    os.makedirs(folder)
-    path, digest = item.get(folder)
-    if digest != item.sha256:
-        raise Untrusted(
-            f"What came for {item.path} has the SHA-256 {digest}; {item.sha256} was promised.",
-            "Check the source and the checksum. Nothing was kept.",
-        )
-    return path
-
-
-def _settle(tree: Tree, source: str, path: str) -> None:
-    """Move a proven file to its final place, with the rights of a model."""
-    _make_folder(tree, os.path.dirname(path))
-    handle = os.open(source, os.O_RDONLY)
-    try:
-        os.fchmod(handle, 0o640 if tree.system else 0o644)
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-    os.replace(source, path)
-
-
-def _make_folder(tree: Tree, path: str) -> None:
-    """Create a folder below `models`; in the system scope it inherits the group of the readers."""
-    if os.path.isdir(path):
-        return
-    _make_folder(tree, os.path.dirname(path))
-    os.mkdir(path)
-    os.chmod(path, 0o2750 if tree.system else 0o755)
-
-
-def _sweep(home: str) -> None:
-    """Remove what this run, or a killed one, staged."""
-    for name in os.listdir(home):
-        if name.startswith(_PART):
-            shutil.rmtree(os.path.join(home, name), ignore_errors=True)
-
-
-def _prune(tree: Tree, folder: str) -> None:
-    """Remove a folder and its parents below `models` as long as they are empty."""
-    while folder.startswith(tree.models + os.sep):
-        try:
-            os.rmdir(folder)
-        except OSError:
-            return
-        folder = os.path.dirname(folder)
+def _model_headers(files: tuple[ModelFile, ...], headers: list[gguf.Header]) -> list[gguf.Header]:
+    """Check what each file is; returns the headers of the model itself."""
+    by_role: dict[str, list[gguf.Header]] = {role: [] for role in (MODEL, MMPROJ, DRAFT)}
+    for file, header in zip(files, headers):
+        by_role[file.role].append(header)
+    modelset.check_headers(by_role[MODEL])
+    if by_role[DRAFT]:
+        modelset.check_headers(by_role[DRAFT])
+    for header in by_role[MMPROJ]:
+        modelset.check_projector(header)
+    return by_role[MODEL]

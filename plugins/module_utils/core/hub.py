@@ -1,23 +1,29 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The Hugging Face hub, through its own client; every failure is an error that says what helps.
+"""The Hugging Face hub: its client says what there is, we fetch it; every failure is an error that says what helps.
 
-A token goes to the client alone. It is in no message: those name the repository, never a request.
+A token goes to the hub alone. It is in no message: those name the repository, never a request.
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import re
-from collections.abc import Iterator
+import urllib.parse
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from . import download
+from .download import Patience
 from .errors import InvalidInput, LlamaOpsError, MissingLibrary, Unreachable, Untrusted
-from .modelref import Entry
+from .modelchoice import Entry
+from .web import Refused, Remote
 
+PUBLIC = "https://huggingface.co"
 _TOKEN_REMEDY = "Give a token that may read it with token_file or the environment variable HF_TOKEN."
 
 
@@ -53,21 +59,45 @@ class Hub:
             raise Untrusted(f"The hub gives {repo} the commit {commit!r}; 40 hex digits are needed.")
         return commit, [entry for entry in files if entry]
 
-    def download(self, repo: str, commit: str, path: str, folder: str) -> str:
-        """Fetch one file of a commit into a folder of its own; returns where it lies there."""
-        with _reported(repo, commit, path):
-            client = _client()
-            return str(
-                client.hf_hub_download(
-                    repo,
-                    path,
-                    revision=commit,
-                    local_dir=folder,
-                    cache_dir=folder,  # a cache of this user could only save a download, and is not asked for
-                    endpoint=self.endpoint,
-                    token=self.token or False,
-                )
-            )
+    def download(
+        self,
+        repo: str,
+        commit: str,
+        entry: Entry,
+        path: str,
+        patience: Patience,
+        moved: Callable[[int], None] | None = None,
+    ) -> str:
+        """Have the bytes of one file of a commit in `path`, see `download.resume`; returns their SHA-256.
+
+        The client of the hub cannot go on after a run that was killed, and does not hash; so the bytes are ours to get.
+        """
+        try:
+            return download.resume(self.remote(repo, commit, entry.path), path, entry.size, patience, moved)
+        except Refused as exc:
+            raise _refused(exc, repo, f"{entry.path} of {repo} at {commit}") from None
+
+    def remote(self, repo: str, commit: str, path: str) -> Remote:
+        """Where a file is; the token goes to this host and not to the one it redirects to."""
+        base = self.endpoint or os.environ.get("HF_ENDPOINT", "").rstrip("/") or PUBLIC
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        return Remote(f"{base}/{repo}/resolve/{commit}/{urllib.parse.quote(path)}", f"{path} of {repo}", headers)
+
+
+def _refused(exc: Refused, repo: str, where: str) -> LlamaOpsError:
+    """What a hub's refusal of a file means to a user."""
+    if exc.code == "GatedRepo":
+        return _gated(repo)
+    if exc.status in (401, 403):
+        return InvalidInput(f"The hub refused {where} (status {exc.status}).", _TOKEN_REMEDY)
+    return InvalidInput(f"The hub has no {where}.") if exc.status == 404 else exc
+
+
+def _gated(repo: str) -> InvalidInput:
+    return InvalidInput(
+        f"{repo} is gated: its owner wants its terms accepted first.",
+        f"Accept them on the hub's page of the repository. {_TOKEN_REMEDY}",
+    )
 
 
 def _entry(item: Any) -> Entry | None:
@@ -108,10 +138,7 @@ def _translated(exc: Exception, repo: str, revision: str | None, path: str) -> L
     if isinstance(exc, errors.RevisionNotFoundError):
         return InvalidInput(f"{repo} has no revision {revision!r}.", "Give a branch, a tag or a full commit of it.")
     if isinstance(exc, errors.GatedRepoError):
-        return InvalidInput(
-            f"{repo} is gated: its owner wants its terms accepted first.",
-            f"Accept them on the hub's page of the repository. {_TOKEN_REMEDY}",
-        )
+        return _gated(repo)
     if isinstance(exc, errors.RepositoryNotFoundError):
         return InvalidInput(
             f"The hub knows no repository {repo}, or shows it only to those who may read it (status {status}).",

@@ -17,16 +17,17 @@ from .tree import Tree
 
 
 @contextlib.contextmanager
-def hold(tree: Tree, purpose: str, wait: float) -> Iterator[int]:
-    """Hold the lock of a root; yields its file descriptor.
+def hold(tree: Tree, purpose: str, wait: float, file: str | None = None) -> Iterator[int]:
+    """Hold the lock of a root, or of a part of it; yields its file descriptor.
 
     A child that inherits the descriptor keeps the lock: a compiler that outlives a killed run is waited for.
 
     :param purpose: what the holder does, shown to whoever waits.
     :param wait: seconds to wait for another holder.
+    :param file: the lock of a part that is written apart from the rest, below `work/jobs`.
     :raises Busy: names the holder.
     """
-    handle = os.open(tree.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    handle = os.open(file or tree.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         _take(handle, tree, time.monotonic() + wait)
         os.ftruncate(handle, 0)

@@ -1,31 +1,29 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where a model comes from, as users write it, and which files of a listing are meant. Pure."""
+"""Where a model comes from, as users write it. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 import urllib.parse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import InvalidInput
-from .names import check_keys, check_name, did_you_mean
-from .sizes import human
+from .names import check_keys, check_name
 
 BUILTIN, FILE, HUB, URL = "builtin", "file", "hub", "url"
 TINY = "tiny"
-FIELDS = ("name", "source", "files", "revision", "checksum", "state")
+AUTO, NONE = "auto", "none"
+FIELDS = ("name", "source", "files", "revision", "checksum", "mmproj", "draft", "state")
 
 _PART = r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,94}[A-Za-z0-9_])?"
 _HUB = re.compile(rf"({_PART}/{_PART})(?::([A-Za-z0-9][A-Za-z0-9._-]{{0,63}}))?")
 _REVISION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _CHECKSUM = re.compile(r"(?:sha256:)?([0-9a-fA-F]{64})")
-_SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
-_NO_MODEL = re.compile(r"(?:^|[-_./])(?:mmproj|imatrix|vocab|draft)(?=[-_.]|$)|(?:^|/)mtp-[^/]*$", re.IGNORECASE)
 _EXAMPLES = "Use /path/model.gguf, https://host/model.gguf, owner/repo:QUANT or builtin:tiny."
 
 
@@ -48,27 +46,26 @@ class Source:
 
 @dataclass(frozen=True)
 class Request:
-    """One model set as asked for; `checksum` is the SHA-256 of its only file, in lower case hex."""
+    """One model set as asked for.
+
+    `checksum` is the SHA-256 of the model's only file, in lower case hex. `mmproj` is `auto` or a file, `draft` a file:
+    of the repository, or of the host for a local model.
+    """
 
     name: str
     source: Source
     files: tuple[str, ...] = ()
     revision: str | None = None
     checksum: str | None = None
+    mmproj: str | None = None
+    draft: str | None = None
 
     def identity(self) -> dict[str, Any]:
         """What makes a recorded set this one. A URL is only a place: its file is known by the checksum."""
         where = self.source.kind if self.source.kind == URL else str(self.source)
-        return {"source": where, "files": list(self.files), "revision": self.revision, "checksum": self.checksum}
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A file in a listing: its path below the listed folder or repository, its size in bytes, its SHA-256 if known."""
-
-    path: str
-    size: int
-    sha256: str | None = None
+        parts = {key: value for key, value in (("mmproj", self.mmproj), ("draft", self.draft)) if value}
+        files = list(self.files)
+        return {"source": where, "files": files, "revision": self.revision, "checksum": self.checksum, **parts}
 
 
 def read_all(entries: Iterable[Mapping[str, Any]]) -> tuple[list[Request], list[str]]:
@@ -104,6 +101,8 @@ def request(entry: Mapping[str, Any]) -> Request:
         files=tuple(safe_path(where, path) for path in entry.get("files") or ()),
         revision=_revision(where, entry.get("revision")),
         checksum=_checksum(where, entry.get("checksum")),
+        mmproj=_part(where, source, "mmproj", entry.get("mmproj")),
+        draft=_part(where, source, "draft", entry.get("draft")),
     )
     if source.kind == URL and not found.checksum:
         raise InvalidInput(f"{where} comes from a URL and has no checksum.", "Give checksum: sha256:<64 hex digits>.")
@@ -189,71 +188,17 @@ def set_name(reference: object) -> str:
     return f"{slug[:31].rstrip('-')}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def choose(where: str, listing: Sequence[Entry], quant: str | None, files: Iterable[str] = ()) -> tuple[Entry, ...]:
-    """The files of one model in a listing, its first shard first.
-
-    A quantisation is matched without regard to case against whole tokens of a path: `Q4_K` is not `Q4_K_M`.
-
-    :param where: what is listed, for messages.
-    :param files: exact paths; any shard stands for its whole set.
-    :raises InvalidInput: no model or several fit, or shards are missing; lists the candidates with their sizes.
-    """
-    models = _models(listing)
-    asked = list(files)
-    if asked:
-        found = _named(where, models, asked)
-    elif quant:
-        found = _matching(models, quant)
-    else:
-        found = models
-    wanted = f"of {quant}" if quant else "of the files asked for" if asked else "chosen by the reference alone"
-    if not found:
-        raise InvalidInput(f"{where} has no model {wanted}.", _candidates(models))
-    if len(found) > 1:
-        raise InvalidInput(f"{where} has {len(found)} models {wanted}.", _candidates(found))
-    name, entries = next(iter(found.items()))
-    shards = [
-        (int(shard.group(2)), int(shard.group(3))) for entry in entries if (shard := _SHARD.fullmatch(entry.path))
-    ]
-    if shards and [number for number, _count in shards] != list(range(1, shards[0][1] + 1)):
-        there = ", ".join(str(number) for number, _count in shards)
-        raise InvalidInput(f"{where} does not have all shards of {name}, only {there}.")
-    return tuple(entries)
-
-
-def _models(listing: Sequence[Entry]) -> dict[str, list[Entry]]:
-    """Models by name (the path without shard numbers), each with its files in order."""
-    models: dict[str, list[Entry]] = {}
-    for entry in sorted(listing, key=lambda item: item.path):
-        if not entry.path.lower().endswith(".gguf") or not is_safe_path(entry.path) or _NO_MODEL.search(entry.path):
-            continue
-        shard = _SHARD.fullmatch(entry.path)
-        name = f"{shard.group(1)} ({int(shard.group(3))} shards)" if shard else entry.path
-        models.setdefault(name, []).append(entry)
-    return models
-
-
-def _matching(models: Mapping[str, list[Entry]], quant: str) -> dict[str, list[Entry]]:
-    token = re.compile(rf"(?<![A-Za-z0-9_]){re.escape(quant)}(?![A-Za-z0-9_])", re.IGNORECASE)
-    found = {name: entries for name, entries in models.items() if token.search(name)}
-    # A dynamic quantisation (UD-Q4_K_XL) is another one than its namesake; it is meant only where it is the only one.
-    plain = {name: entries for name, entries in found.items() if not re.search(rf"UD-{re.escape(quant)}", name, re.I)}
-    return plain or found
-
-
-def _named(where: str, models: Mapping[str, list[Entry]], asked: Sequence[str]) -> dict[str, list[Entry]]:
-    owners = {entry.path: name for name, entries in models.items() for entry in entries}
-    for path in asked:
-        if path not in owners:
-            raise InvalidInput(
-                f"{where} has no model file {path!r}.", did_you_mean(path, owners) or _candidates(models)
-            )
-    return {owners[path]: models[owners[path]] for path in asked}
-
-
-def _candidates(models: Mapping[str, list[Entry]]) -> str:
-    lines = [f"{name} ({human(sum(entry.size for entry in entries))})" for name, entries in models.items()]
-    return f"Candidates: {', '.join(lines[:40])}." if lines else "It has no GGUF model at all."
+def _part(where: str, source: Source, key: str, value: object) -> str | None:
+    """A file that belongs to the model; `auto` for a projector alone."""
+    if value is None or value == NONE:
+        return None
+    if source.kind not in (HUB, FILE):
+        raise InvalidInput(f"{where}: {key} belongs to a Hugging Face reference or a local model, not to {source}.")
+    if value == AUTO and key == "draft":
+        raise InvalidInput(f"{where}: a draft is never guessed.", "Name its file.")
+    local = source.kind == FILE and isinstance(value, str) and value.startswith("/")
+    safe_path(where, str(value)[1:] if local else value)
+    return str(value)
 
 
 def _revision(where: str, value: object) -> str | None:

@@ -13,21 +13,27 @@ from typing import Any
 from .errors import InvalidInput, Untrusted
 from .files import read_json, remove_file, sha256_of, write_json
 from .gguf import Header
+from .modelchoice import DRAFT, MMPROJ, MODEL
 from .names import check_name
 from .tree import Tree
 
 SCHEMA = 1
+PROJECTOR = "clip"  # tools/mtmd/clip.cpp of llama.cpp: the architecture every mmproj file names
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file as it was when it was proven: absolute path, bytes, SHA-256 in hex, and what shows an untouched file."""
+    """A file as it was when it was proven: absolute path, bytes, SHA-256 in hex, and what shows an untouched file.
+
+    Roles are those of `modelchoice`: the model itself, its multimodal projector, its draft.
+    """
 
     path: str
     size: int
     sha256: str
     mtime_ns: int = 0
     inode: int = 0
+    role: str = MODEL
 
 
 @dataclass(frozen=True)
@@ -45,6 +51,19 @@ class ModelSet:
     request: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def mmproj(self) -> str | None:
+        """The path of the multimodal projector."""
+        return self._first(MMPROJ)
+
+    @property
+    def draft(self) -> str | None:
+        """The path of the draft model, its first shard."""
+        return self._first(DRAFT)
+
+    def _first(self, role: str) -> str | None:
+        return next((file.path for file in self.files if file.role == role), None)
+
+    @property
     def size(self) -> int:
         """Bytes of all files."""
         return sum(file.size for file in self.files)
@@ -56,9 +75,11 @@ class ModelSet:
 
     def facts(self) -> dict[str, Any]:
         """What is known of the set, for people; without what only tells a touched file."""
-        files = [{"path": file.path, "size": file.size, "sha256": file.sha256} for file in self.files]
+        files = [
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "role": file.role} for file in self.files
+        ]
         request = {key: value for key, value in self.request.items() if value}
-        known = {**asdict(self), "files": files, "request": request}
+        known = {**asdict(self), "files": files, "request": request, "mmproj": self.mmproj, "draft": self.draft}
         return {key: value for key, value in known.items() if value not in (None, "")}
 
     def record(self) -> dict[str, Any]:
@@ -98,15 +119,15 @@ def forget(tree: Tree, name: str) -> bool:
     return remove_file(_lock_file(tree, name))
 
 
-def look(path: str, sha256: str) -> ModelFile:
+def look(path: str, sha256: str, role: str = MODEL) -> ModelFile:
     """A file as it is now, whose SHA-256 the caller knows."""
     state = os.stat(path)
-    return ModelFile(path, state.st_size, sha256, state.st_mtime_ns, state.st_ino)
+    return ModelFile(path, state.st_size, sha256, state.st_mtime_ns, state.st_ino, role)
 
 
 def stamped(found: ModelSet) -> ModelSet:
     """The set with sizes, times and inodes of its files as they are now; their content has just been proven."""
-    return replace(found, files=tuple(look(file.path, file.sha256) for file in found.files))
+    return replace(found, files=tuple(look(file.path, file.sha256, file.role) for file in found.files))
 
 
 def refreshed(found: ModelSet, verify: bool = False) -> ModelSet:
@@ -134,7 +155,7 @@ def _refreshed(found: ModelSet, file: ModelFile, verify: bool) -> ModelFile:
         else f"Run gguf_model (playbooks/models.yml) to bring the model {found.name!r} back."
     )
     try:
-        now = look(file.path, file.sha256)
+        now = look(file.path, file.sha256, file.role)
     except (FileNotFoundError, NotADirectoryError):
         raise Untrusted(f"{file.path} of the model {found.name!r} is missing.", remedy) from None
     if now.size != file.size:
@@ -168,8 +189,22 @@ def check_headers(headers: Sequence[Header]) -> None:
     there = sum(len(header.tensors) for header in headers)
     if promised is not None and promised != there:
         raise Untrusted(f"The shards hold {there} tensors; the first one promises {promised}.")
-    if not headers[0].architecture:
-        raise Untrusted("The header names no architecture.", "Choose a GGUF file that holds a model.")
+    architecture = headers[0].architecture
+    if architecture in ("", PROJECTOR):
+        said = "no architecture" if not architecture else f"the architecture {architecture!r}, a projector"
+        raise Untrusted(f"The header names {said}.", "Choose a GGUF file that holds a model.")
+
+
+def check_projector(header: Header) -> None:
+    """Make sure that a header is that of a multimodal projector.
+
+    :raises Untrusted: it is something else.
+    """
+    if header.architecture != PROJECTOR:
+        raise Untrusted(
+            f"The header of the projector names the architecture {header.architecture!r} instead of {PROJECTOR!r}.",
+            "Choose an mmproj file.",
+        )
 
 
 def check_free(tree: Tree, wanted: ModelSet) -> None:

@@ -8,11 +8,16 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import fetch, modelref, modelset, tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.download import Patience
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import (
+    Busy,
     InvalidInput,
     MissingTool,
     Unreachable,
@@ -21,11 +26,12 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors imp
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.hub import Hub
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.modelsource import Options
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
-from fixtures.gguf_bytes import U32, gguf_model
+from fixtures.gguf_bytes import U32, gguf_file, gguf_model
 
 TINY = tinymodel.content()
 DIGEST = hashlib.sha256(TINY).hexdigest()
 REPO = "owner/model-GGUF"
+SHORT = Patience(attempts=3, pause=0.01, longest=1)
 SHARDS = {
     f"BF16/model-BF16-0000{number + 1}-of-00002.gguf": gguf_model(
         64 + number, ("split.no", U32, number), ("split.count", U32, 2)
@@ -45,9 +51,10 @@ def tree(tmp_path):
 def bring(tree, hub):
     """`bring(name, source, ..., offline=, verify=, token=)` against the local hub."""
 
-    def call(name, source, offline=False, verify=False, token=None, **entry):
+    def call(name, source, offline=False, verify=False, token=None, patience=SHORT, **entry):
         request = modelref.request({"name": name, "source": source, **entry})
-        return fetch.bring(tree, request, Options(Hub.open(hub.endpoint, token), offline, verify))
+        options = Options(Hub.open(hub.endpoint, token), offline, verify, patience=patience)
+        return fetch.bring(tree, request, options)
 
     return call
 
@@ -134,11 +141,11 @@ def test_a_url(tree, bring, hub):
     ("path", "fault", "error", "reason"),
     [
         ("none.gguf", {}, Unreachable, "status 404"),
-        ("a.gguf", {"cuts": 1}, Unreachable, "ended after"),
+        ("a.gguf", {"errors": [(500, {})] * 3}, Unreachable, "status 500"),
         ("a.gguf", {"corrupt": {"a.gguf"}}, Untrusted, "was promised"),
         ("text.gguf", {}, Untrusted, "not a usable GGUF"),
     ],
-    ids=["missing", "cut", "other bytes", "no model"],
+    ids=["missing", "errors", "other bytes", "no model"],
 )
 def test_a_url_that_fails_leaves_nothing(tree, bring, hub, path, fault, error, reason):
     hub.plain.update({"a.gguf": TINY, "text.gguf": b"<html>"})
@@ -251,9 +258,14 @@ def test_other_bytes_than_the_hub_promised_leave_the_old_set(tree, bring, hub):
 def test_one_bad_shard_keeps_all_shards_away(tree, bring, hub):
     hub.push(REPO, SHARDS)
     hub.corrupt.add(os.path.basename(list(SHARDS)[1]))
-    with pytest.raises(Untrusted):
+    with pytest.raises(Untrusted, match="It was fetched twice"):
         bring("m", f"{REPO}:BF16")
-    assert files_below(tree.models) == []
+    assert not [name for name in files_below(tree.models) if ".part-" not in name]
+    hub.corrupt.clear()
+    hub.requests.clear()
+    bring("m", f"{REPO}:BF16")
+    assert hub.count("cdn") == 1, "the good shard is not fetched again"
+    assert nothing_half_done(tree)
 
 
 def test_the_token_reaches_the_hub_and_nobody_else(tree, bring, hub):
@@ -288,7 +300,7 @@ def test_offline_never_asks(bring, hub):
 def test_a_hub_that_does_not_answer(tree):
     request = modelref.request({"name": "m", "source": f"{REPO}:Q8_0"})
     with pytest.raises(Unreachable, match="Check the network"):
-        fetch.bring(tree, request, Options(Hub.open("http://127.0.0.1:9", None)))
+        fetch.bring(tree, request, Options(Hub.open("http://127.0.0.1:9", None), patience=SHORT))
 
 
 @pytest.mark.parametrize(("endpoint", "token"), [("ftp://x", None), ("http://u:p@x", None), (None, "two\nlines")])
@@ -304,13 +316,144 @@ def test_a_file_listed_outside_of_the_repository_is_never_chosen(tree, bring, hu
         bring("m", f"{REPO}:Q8_0")
 
 
-def test_what_a_killed_run_left_is_swept(tree, bring, hub):
+def test_what_a_killed_run_left_is_gone_on_with_or_swept(tree, bring, hub):
     hub.push(REPO, {"m-Q8_0.gguf": TINY})
-    left = Path(tree.models, REPO, ".part-m", "0")
-    left.mkdir(parents=True)
-    (left / "half.gguf").write_bytes(b"x")
+    folder = Path(tree.models, REPO)
+    folder.mkdir(parents=True)
+    (folder / f".part-m.{DIGEST}").write_bytes(TINY[:200_000])
+    (folder / f".part-m.{'0' * 64}").write_bytes(b"of another revision")
+    (folder / f".part-other.{'0' * 64}").write_bytes(b"of another set")
     bring("m", f"{REPO}:Q8_0")
-    assert nothing_half_done(tree)
+    assert hub.ranges == ["bytes=200000-"]
+    assert files_below(str(folder)) == [f".part-other.{'0' * 64}", "m-Q8_0.gguf"]
+
+
+def test_wrong_bytes_of_a_killed_run_cost_one_more_download_and_no_more(tree, bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    folder = Path(tree.models, REPO)
+    folder.mkdir(parents=True)
+    (folder / f".part-m.{DIGEST}").write_bytes(b"X" * 200_000)
+    assert bring("m", f"{REPO}:Q8_0").after.files[0].sha256 == DIGEST
+    assert hub.ranges == ["bytes=200000-", ""]
+
+
+def test_a_server_without_ranges_starts_again(bring, hub, tree):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.no_ranges, hub.cuts = True, 1
+    assert Path(bring("m", f"{REPO}:Q8_0").after.path).read_bytes() == TINY
+
+
+def test_a_wrong_range_is_never_written(tree, bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.shifted, hub.cuts = True, 1
+    with pytest.raises(Untrusted, match="answered with Content-Range"):
+        bring("m", f"{REPO}:Q8_0")
+    hub.shifted = False
+    assert bring("m", f"{REPO}:Q8_0").changed
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_when_it_says(bring, hub, status):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.errors = [(status, {"Retry-After": "0"})] * 2
+    assert bring("m", f"{REPO}:Q8_0").changed
+
+
+def test_a_server_that_wants_too_long_a_pause_is_given_up(bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.errors = [(429, {"Retry-After": "3600"})]
+    with pytest.raises(Unreachable, match="status 429"):
+        bring("m", f"{REPO}:Q8_0")
+
+
+def test_a_slow_server_is_given_up(bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.drip = 0.02
+    with pytest.raises(Unreachable, match="too slow"):
+        bring("m", f"{REPO}:Q8_0", patience=Patience(attempts=2, pause=0, window=0.2))
+
+
+def test_a_server_that_falls_silent_is_given_up(bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.hang = threading.Event()
+    with pytest.raises(Unreachable, match="timed out"):
+        bring("m", f"{REPO}:Q8_0", patience=Patience(attempts=1, timeout=0.2))
+
+
+def test_a_file_longer_than_promised_is_refused(tree, bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.repos[REPO].sizes["m-Q8_0.gguf"] = 1000
+    with pytest.raises(Unreachable, match=f"has {len(TINY)} bytes; 1000 were promised"):
+        bring("m", f"{REPO}:Q8_0")
+    assert files_below(tree.models) == []
+
+
+def test_names_with_spaces_and_unicode(tree, bring, hub):
+    names = ["Ein Modell größer-Q8_0.gguf", "ein %2e#?&-Q4_0.gguf"]
+    hub.push(REPO, dict.fromkeys(names, TINY))
+    for number, quant in enumerate(("Q8_0", "Q4_0")):
+        found = bring(f"m{number}", f"{REPO}:{quant}").after
+        assert found.path == os.path.join(tree.models, REPO, names[number])
+        assert Path(found.path).read_bytes() == TINY
+
+
+def test_a_models_folder_behind_a_link(tree, bring, hub, tmp_path):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    os.rename(tree.models, tmp_path / "disk")
+    os.symlink(tmp_path / "disk", tree.models)
+    assert bring("m", f"{REPO}:Q8_0").after.path.startswith(tree.models)
+    assert not bring("m", f"{REPO}:Q8_0").changed
+    fetch.remove(tree, "m")
+    assert files_below(str(tmp_path / "disk")) == []
+
+
+def test_a_set_that_another_run_works_on_is_waited_for(tree, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    request = modelref.request({"name": "m", "source": f"{REPO}:Q8_0"})
+    hub.hang = threading.Event()
+    with ThreadPoolExecutor(2) as pool:
+        options = Options(Hub.open(hub.endpoint, None), patience=SHORT)
+        runs = [pool.submit(fetch.bring, tree, request, options) for _run in range(2)]
+        while not hub.count("cdn"):
+            time.sleep(0.01)
+        with pytest.raises(Busy, match="gguf_model m"):
+            fetch.bring(tree, request, Options(options.hub, wait=0))
+        hub.hang.set()
+        hub.hang = None
+        assert sorted(run.result().changed for run in runs) == [False, True]
+    assert hub.ranges[0] == "" and all(hub.ranges[1:]), "nothing is fetched twice"
+
+
+def test_a_model_with_its_projector_and_draft(tree, bring, hub):
+    projector = gguf_file("clip", 8)
+    files = {"m-Q8_0.gguf": TINY, "mmproj-F16.gguf": projector, "mtp-m-Q8_0.gguf": gguf_model(9)}
+    hub.push(REPO, {**files, "mmproj-BF16.gguf": gguf_file("clip", 9)})
+    found = bring("m", f"{REPO}:Q8_0", mmproj="auto", draft="mtp-m-Q8_0.gguf").after
+    assert [(os.path.basename(file.path), file.role) for file in found.files] == list(
+        zip(files, ("model", "mmproj", "draft"))
+    )
+    assert (found.mmproj, found.draft) == (found.files[1].path, found.files[2].path)
+    assert found.architecture == "llama" and found.path == found.files[0].path
+    assert modelset.load(tree, "m") == found
+    assert found.facts()["mmproj"] == found.mmproj
+    assert bring("m", f"{REPO}:Q8_0").after.mmproj is None
+
+
+def test_a_local_model_with_its_projector(bring, tmp_path):
+    (tmp_path / "m.gguf").write_bytes(TINY)
+    (tmp_path / "mmproj-f16.gguf").write_bytes(gguf_file("clip", 8))
+    (tmp_path / "d.gguf").write_bytes(gguf_model(9))
+    for asked in ("auto", str(tmp_path / "mmproj-f16.gguf")):
+        found = bring("m", str(tmp_path / "m.gguf"), mmproj=asked, draft="d.gguf").after
+        assert (found.mmproj, found.draft) == (str(tmp_path / "mmproj-f16.gguf"), str(tmp_path / "d.gguf"))
+
+
+@pytest.mark.parametrize(("model", "projector"), [("clip", "clip"), ("llama", "llama")])
+def test_a_file_in_a_role_that_it_cannot_have(tree, bring, hub, model, projector):
+    hub.push(REPO, {"m-Q8_0.gguf": gguf_file(model, 8), "mmproj-F16.gguf": gguf_file(projector, 9)})
+    with pytest.raises(Untrusted, match="clip"):
+        bring("m", f"{REPO}:Q8_0", mmproj="auto")
+    assert files_below(tree.models) == []
 
 
 def test_a_full_disk_is_noticed_before_the_first_byte(tree, bring, hub):

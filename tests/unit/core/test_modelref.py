@@ -10,7 +10,7 @@ import re
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import modelref
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.modelref import Entry, Source
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.modelref import Source
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,11 +123,27 @@ URL = "https://h/a.gguf"
         ({"name": "m", "source": "o/r", "files": ["../a.gguf"]}, "cannot name a file"),
         ({"name": "m", "source": "o/r", "files": ["/a.gguf"]}, "cannot name a file"),
         ({"name": "m", "source": URL, "checksum": DIGEST, "revision": "main"}, "belong to a Hugging Face"),
+        ({"name": "m", "source": URL, "checksum": DIGEST, "mmproj": "auto"}, "mmproj belongs to"),
+        ({"name": "m", "source": "builtin:tiny", "draft": "d.gguf"}, "draft belongs to"),
+        ({**GOOD, "draft": "auto"}, "never guessed"),
+        ({**GOOD, "draft": "../d.gguf"}, "cannot name a file"),
+        ({**GOOD, "mmproj": "/srv/mmproj.gguf"}, "cannot name a file"),
+        ({"name": "m", "source": "/srv/m.gguf", "mmproj": "/srv/../mmproj.gguf"}, "cannot name a file"),
     ],
 )
 def test_a_wrong_entry_is_refused(entry, reason):
     with pytest.raises(InvalidInput, match=reason):
         modelref.request(entry)
+
+
+def test_a_set_without_companions_is_known_as_before():
+    plain = modelref.request(GOOD).identity()
+    assert modelref.request({**GOOD, "mmproj": "none"}).identity() == plain
+    assert modelref.request({**GOOD, "mmproj": "auto", "draft": "d.gguf"}).identity() == {
+        **plain,
+        "mmproj": "auto",
+        "draft": "d.gguf",
+    }
 
 
 def test_a_checksum_is_kept_in_one_form():
@@ -160,7 +176,7 @@ def test_the_name_of_a_set_that_a_reference_makes(reference, name):
     assert modelref.set_name(reference) == name
 
 
-@given(st.from_regex(r"[A-Za-z0-9]{1,30}/[A-Za-z0-9]{1,60}(:[A-Z0-9_]{1,20})?", fullmatch=True))
+@given(st.from_regex(r"[A-Za-z0-9]{1,30}/[A-Za-z0-9]{1,60}(:[A-Z0-9][A-Z0-9_]{0,19})?", fullmatch=True))
 def test_names_of_sets_are_names(reference):
     assert re.fullmatch(r"[a-z0-9][a-z0-9-]{0,39}", modelref.set_name(reference))
 
@@ -172,77 +188,3 @@ def test_long_references_that_begin_alike_get_different_names():
 def test_an_instance_cannot_name_a_url():
     with pytest.raises(InvalidInput, match="needs a checksum"):
         modelref.set_name(URL)
-
-
-GB = 1 << 30
-LISTING = [
-    Entry("README.md", 10),
-    Entry("imatrix.gguf", GB),
-    Entry("mmproj-F16.gguf", GB),
-    Entry("mmproj-Model-Q8_0.gguf", GB),
-    Entry("mtp-Model-Q8_0.gguf", GB),
-    Entry("Model-draft-Q8_0.gguf", GB),
-    Entry("ggml-vocab-Model-Q8_0.gguf", GB),
-    Entry("Model-Q4_K.gguf", 4 * GB),
-    Entry("Model-Q4_K_M.gguf", 5 * GB),
-    Entry("Model-UD-Q4_K_XL.gguf", 6 * GB),
-    Entry("Model-Q6_K.gguf", 6 * GB),
-    Entry("Model-UD-Q6_K.gguf", 6 * GB),
-    Entry("Model-Q8_0.gguf", 8 * GB),
-    Entry("Model-BF16/Model-BF16-00001-of-00002.gguf", 9 * GB),
-    Entry("Model-BF16/Model-BF16-00002-of-00002.gguf", 9 * GB),
-    Entry("IQ4_XS/Model-00001-of-00003.gguf", 9 * GB),
-    Entry("IQ4_XS/Model-00003-of-00003.gguf", 9 * GB),
-    Entry("MXFP4/a.gguf", GB),
-    Entry("MXFP4/b.gguf", GB),
-    Entry("../Model-F16.gguf", 9 * GB),
-]
-
-
-@pytest.mark.parametrize(
-    ("quant", "paths"),
-    [
-        ("Q4_K", ["Model-Q4_K.gguf"]),
-        ("q4_k_m", ["Model-Q4_K_M.gguf"]),
-        ("Q4_K_XL", ["Model-UD-Q4_K_XL.gguf"]),
-        ("UD-Q4_K_XL", ["Model-UD-Q4_K_XL.gguf"]),
-        ("Q6_K", ["Model-Q6_K.gguf"]),
-        ("UD-Q6_K", ["Model-UD-Q6_K.gguf"]),
-        ("Q8_0", ["Model-Q8_0.gguf"]),
-        ("bf16", ["Model-BF16/Model-BF16-00001-of-00002.gguf", "Model-BF16/Model-BF16-00002-of-00002.gguf"]),
-    ],
-)
-def test_a_quantisation_means_whole_words(quant, paths):
-    assert [entry.path for entry in modelref.choose("o/r", LISTING, quant)] == paths
-
-
-@pytest.mark.parametrize(
-    ("quant", "files", "reason"),
-    [
-        ("Q4", [], "no model of Q4"),
-        ("F16", [], "no model of F16"),
-        ("MXFP4", [], "2 models of MXFP4"),
-        ("IQ4_XS", [], "only 1, 3"),
-        (None, [], "models chosen by the reference alone"),
-        (None, ["Model-Q4_K.gguf", "Model-Q8_0.gguf"], "2 models of the files"),
-        (None, ["Model-Q4_0.gguf"], "no model file 'Model-Q4_0.gguf'.*Did you mean"),
-        (None, ["mmproj-F16.gguf"], "no model file"),
-    ],
-)
-def test_a_choice_that_is_not_exactly_one_complete_model_is_refused(quant, files, reason):
-    with pytest.raises(InvalidInput) as caught:
-        modelref.choose("o/r", LISTING, quant, files)
-    assert re.search(reason, str(caught.value))
-
-
-def test_candidates_are_listed_with_their_sizes():
-    with pytest.raises(InvalidInput, match=re.escape("Model-Q4_K_M.gguf (5.0 GiB)")):
-        modelref.choose("o/r", LISTING, "Q3_K")
-    with pytest.raises(InvalidInput, match="no GGUF model at all"):
-        modelref.choose("o/r", LISTING[:3], "Q3_K")
-
-
-def test_any_shard_stands_for_all_and_one_model_needs_no_word():
-    shards = LISTING[13:15]
-    assert list(modelref.choose("o/r", shards, None, [shards[1].path])) == shards
-    assert list(modelref.choose("o/r", shards, None)) == shards
