@@ -137,7 +137,7 @@ def test_two_instances_may_swap_their_ports(site, port):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"options": {"flash_atn": "on"}}, "flash-attn"),
+        ({"options": {"flash_atn": "on"}}, "flash_attn"),
         ({"options": {"port": 1}}, "port"),
         ({"options": {"ctx_size": 1}}, "ctx_size"),
         ({"model": "unknown"}, "not on this host"),

@@ -8,14 +8,17 @@ It runs as the user who runs this, under no parent of ours, and offers no isolat
 
 from __future__ import annotations
 
+import http.client
 import os
-import re
 import shlex
+import socket
 import time
+import xmlrpc.client
 from collections.abc import Mapping
+from typing import Any
 
 from . import unit
-from .command import Result, run
+from .command import run
 from .errors import InvalidInput, MissingTool, NotProven
 from .files import read_text, remove_file, write_text
 from .service import Status
@@ -38,6 +41,7 @@ umask=077
 file={folder}/sock
 chmod=0700
 
+; for people: venv/bin/supervisorctl --configuration {folder}/supervisord.conf status
 [supervisorctl]
 serverurl=unix://{folder}/sock
 
@@ -81,15 +85,15 @@ class Supervisor:
     def __init__(self, tree: Tree) -> None:
         self.folder = tree.path("supervisor")
         self.conf = os.path.join(self.folder, "supervisord.conf")
-        self.tools = os.path.join(tree.venv, "bin")
+        self.program = os.path.join(tree.venv, "bin", "supervisord")
         self.home = tree.root
 
     def prepare(self) -> list[str]:
         if len(self._inside("sock")) > LONGEST_SOCKET_PATH:
             raise InvalidInput(f"{self._inside('sock')} is too long for a socket.", "Choose a shorter runtime root.")
-        if not os.path.exists(os.path.join(self.tools, "supervisord")):
+        if not os.path.exists(self.program):
             raise MissingTool(
-                f"supervisord is not installed in {self.tools}, and no systemd runs here.",
+                f"{self.program} is not installed, and no systemd runs here.",
                 "Run the role llama_runtime, which installs it.",
             )
         os.makedirs(self._inside("conf.d"), exist_ok=True)
@@ -123,12 +127,13 @@ class Supervisor:
         return [name for name in names if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
 
     def status(self, name: str) -> Status:
-        if not os.path.exists(self._inside("sock")):
-            return Status(False, detail="supervisord does not run")
-        text = self._control("status", unit.PREFIX + name).stdout.strip()
-        found = re.search(r"RUNNING\s+pid (\d+)", text)
         enabled = "autostart=true" in (read_text(self.path(name)) or "")
-        return Status(bool(found), int(found.group(1)) if found else 0, text, enabled)
+        try:
+            said = self._ask("getProcessInfo", unit.PREFIX + name)
+        except NotProven as exc:
+            return Status(False, detail=exc.problem, enabled=enabled)
+        running = said["statename"] == "RUNNING"
+        return Status(running, said["pid"] if running else 0, f"{said['statename']} {said['description']}", enabled)
 
     def install(self, name: str, text: str) -> None:
         os.makedirs(self._inside("conf.d"), exist_ok=True)
@@ -136,24 +141,25 @@ class Supervisor:
 
     def remove(self, name: str) -> None:
         remove_file(self.path(name))
-        self._control("update", unit.PREFIX + name)
-        if not self.managed():
-            self._control("shutdown")
+        if self._runs():
+            self._reread(name)
+            if not self.managed():
+                self._shut_down()
 
     def enable(self, name: str, wanted: bool) -> bool:
         return False  # autostart stands in the file itself
 
     def start(self, name: str, seconds: int) -> None:
-        service = unit.PREFIX + name
-        self._control("update", service)
-        if not self.status(name).active:
-            self._control("start", service)
+        self._reread(name)
+        if not self.status(name).detail.startswith(("RUNNING", "STARTING")):
+            self._ask("startProcess", unit.PREFIX + name, False)
         deadline = time.monotonic() + min(seconds, 30)
-        while time.monotonic() < deadline and "STARTING" in self.status(name).detail:
-            time.sleep(0.3)
+        while time.monotonic() < deadline and self.status(name).detail.startswith("STARTING"):
+            time.sleep(0.1)
 
     def stop(self, name: str) -> None:
-        self._control("stop", unit.PREFIX + name)
+        if not self.status(name).detail.startswith(("STOPPED", "EXITED", "FATAL", "supervisord")):
+            self._ask("stopProcess", unit.PREFIX + name)
 
     def mark(self, name: str) -> float:
         try:
@@ -174,7 +180,7 @@ class Supervisor:
         """Start the daemon with an empty environment, so that nothing of the caller reaches a server."""
         remove_file(self._inside("sock"))
         env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": self.home}
-        run([os.path.join(self.tools, "supervisord"), "--configuration", self.conf], env=env, timeout=30)
+        run([self.program, "--configuration", self.conf], env=env, timeout=30)
         deadline = time.monotonic() + 15
         while not self._runs():
             if time.monotonic() > deadline:
@@ -183,18 +189,62 @@ class Supervisor:
                 )
             time.sleep(0.1)
 
-    def _runs(self) -> bool:
-        return os.path.exists(self._inside("sock")) and self._control("pid").stdout.strip().isdigit()
+    def _shut_down(self) -> None:
+        """End the daemon, and wait until it has removed its socket: the next one's would be removed instead."""
+        self._ask("shutdown")
+        deadline = time.monotonic() + 15
+        while os.path.exists(self._inside("sock")) and time.monotonic() < deadline:
+            time.sleep(0.05)
 
-    def _control(self, *words: str) -> Result:
-        program = os.path.join(self.tools, "supervisorctl")
-        return run([program, "--configuration", self.conf, *words], check=False, timeout=120)
+    def _runs(self) -> bool:
+        try:
+            return bool(self._ask("getState")["statename"] == "RUNNING")
+        except NotProven:
+            return False
+
+    def _reread(self, name: str) -> None:
+        """Have the daemon take over the program file of one instance as it is now: new, changed or gone."""
+        service = unit.PREFIX + name
+        added, changed, removed = self._ask("reloadConfig")[0]
+        if service in [*changed, *removed]:
+            self._ask("stopProcessGroup", service)
+            self._ask("removeProcessGroup", service)
+        if service in [*added, *changed]:
+            self._ask("addProcessGroup", service)
+
+    def _ask(self, method: str, *arguments: Any) -> Any:
+        """Call the daemon (supervisord.org, XML-RPC API Documentation).
+
+        :raises NotProven: it does not run, or refuses; the text says which.
+        """
+        daemon = xmlrpc.client.ServerProxy("http://localhost", transport=_OverSocket(self._inside("sock")))
+        try:
+            return getattr(daemon.supervisor, method)(*arguments)
+        except xmlrpc.client.Fault as exc:
+            raise NotProven(f"supervisord refuses {method}: {exc.faultString}.") from exc
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as exc:
+            raise NotProven(f"supervisord does not answer at {self._inside('sock')}: {exc}.") from exc
 
     def _inside(self, *parts: str) -> str:
         return os.path.join(self.folder, *parts)
 
     def _log_path(self, name: str) -> str:
         return self._inside(f"{unit.PREFIX}{name}.log")
+
+
+class _OverSocket(xmlrpc.client.Transport):
+    """XML-RPC over a Unix socket, for which the standard library has no client of its own."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__()
+        self.path = path
+
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("localhost", timeout=120)
+        connection.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.sock.settimeout(120)
+        connection.sock.connect(self.path)
+        return connection
 
 
 def _environment(env: Mapping[str, str]) -> str:
