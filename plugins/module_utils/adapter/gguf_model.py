@@ -35,11 +35,14 @@ ITEM = {
     "draft": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
 }
-ARGUMENTS = {
-    **ROOT_ARGUMENTS,
-    "models": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+HUB_ARGUMENTS: dict[str, dict[str, Any]] = {
     "token_file": {"type": "path", "no_log": False},
     "endpoint": {"type": "str"},
+}
+ARGUMENTS = {
+    **ROOT_ARGUMENTS,
+    **HUB_ARGUMENTS,
+    "models": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
     "offline": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
@@ -68,7 +71,17 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
 
 
 def read_options(module: AnsibleModule) -> Options:
-    """How to fetch. The token comes from a file or the environment of this host, and is kept out of every result."""
+    """How to fetch."""
+    return Options(
+        open_hub(module),
+        offline=module.params["offline"],
+        verify=module.params["verify"],
+        wait=module.params["lock_timeout"],
+    )
+
+
+def open_hub(module: AnsibleModule) -> Hub:
+    """The hub. The token comes from a file or the environment of this host, and is kept out of every result."""
     token = os.environ.get("HF_TOKEN", "")
     if module.params["token_file"]:
         with open(module.params["token_file"], encoding="utf-8", errors="replace") as file:
@@ -76,12 +89,7 @@ def read_options(module: AnsibleModule) -> Options:
     token = token.strip()
     if token:
         module.no_log_values.add(token)
-    return Options(
-        Hub.open(module.params["endpoint"], token),
-        offline=module.params["offline"],
-        verify=module.params["verify"],
-        wait=module.params["lock_timeout"],
-    )
+    return Hub.open(module.params["endpoint"], token)
 
 
 def need_hub(module: AnsibleModule, tree: Tree, requests: Sequence[Request]) -> None:

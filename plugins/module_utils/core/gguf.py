@@ -93,14 +93,18 @@ def read_header(path: str) -> Header:
             raise Untrusted("it is not a regular file.")
         with open(path, "rb") as file:
             header = parse(file.read)
-            _check_length(header, os.fstat(file.fileno()).st_size)
+            check_length(header, os.fstat(file.fileno()).st_size)
         return header
     except Untrusted as exc:
         remedy = exc.remedy or "Fetch the file again from where it came, or choose another one."
         raise Untrusted(f"{path} is not a usable GGUF file: {exc.problem}", remedy) from None
 
 
-def _check_length(header: Header, found: int) -> None:
+def check_length(header: Header, found: int) -> None:
+    """Make sure that a file of `found` bytes can have this header.
+
+    :raises Untrusted: it is cut off, or goes on behind its tensors.
+    """
     if found < header.size:
         raise Untrusted(f"it is cut off: its tensors need {header.size} bytes, it has {found}.")
     if found > _padded(header.size, _alignment(header.metadata)):

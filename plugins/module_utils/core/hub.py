@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from . import download
+from . import download, gguf, gguf_remote
 from .download import Patience
 from .errors import InvalidInput, LlamaOpsError, MissingLibrary, Unreachable, Untrusted
 from .modelchoice import Entry
@@ -74,6 +74,13 @@ class Hub:
         """
         try:
             return download.resume(self.remote(repo, commit, entry.path), path, entry.size, patience, moved)
+        except Refused as exc:
+            raise _refused(exc, repo, f"{entry.path} of {repo} at {commit}") from None
+
+    def header(self, repo: str, commit: str, entry: Entry) -> gguf.Header:
+        """The header of one file of a commit, without its tensors."""
+        try:
+            return gguf_remote.read_header(self.remote(repo, commit, entry.path))
         except Refused as exc:
             raise _refused(exc, repo, f"{entry.path} of {repo} at {commit}") from None
 

@@ -70,6 +70,14 @@ def choose(where: str, listing: Sequence[Entry], quant: str | None, files: Itera
     return _one(where, found, f"of {quant}")
 
 
+def group(where: str, listing: Sequence[Entry], path: str) -> tuple[Entry, ...]:
+    """A file of a listing with its other shards, whatever it is.
+
+    :raises InvalidInput: it is not there, or a shard is missing.
+    """
+    return _one(where, _named(where, _groups(listing, lambda _path: True), [path]), "of the file asked for")
+
+
 def projector(where: str, listing: Sequence[Entry], model: Entry, asked: str) -> Entry:
     """The multimodal projector that belongs to a model: a file, or with `auto` the one that can be meant.
 

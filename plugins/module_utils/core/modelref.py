@@ -99,7 +99,7 @@ def request(entry: Mapping[str, Any]) -> Request:
         name=name,
         source=source,
         files=tuple(safe_path(where, path) for path in entry.get("files") or ()),
-        revision=_revision(where, entry.get("revision")),
+        revision=check_revision(where, entry.get("revision")),
         checksum=_checksum(where, entry.get("checksum")),
         mmproj=_part(where, source, "mmproj", entry.get("mmproj")),
         draft=_part(where, source, "draft", entry.get("draft")),
@@ -201,7 +201,11 @@ def _part(where: str, source: Source, key: str, value: object) -> str | None:
     return str(value)
 
 
-def _revision(where: str, value: object) -> str | None:
+def check_revision(where: str, value: object) -> str | None:
+    """A branch, tag or commit, or None.
+
+    :raises InvalidInput: it cannot be one.
+    """
     if value is None:
         return None
     if not isinstance(value, str) or not _REVISION.fullmatch(value) or ".." in value:

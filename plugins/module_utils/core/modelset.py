@@ -177,6 +177,18 @@ def check_headers(headers: Sequence[Header]) -> None:
 
     :raises Untrusted: one is missing, misplaced or from another model, or they hold no model.
     """
+    check_shards(headers)
+    architecture = headers[0].architecture
+    if architecture in ("", PROJECTOR):
+        said = "no architecture" if not architecture else f"the architecture {architecture!r}, a projector"
+        raise Untrusted(f"The header names {said}.", "Choose a GGUF file that holds a model.")
+
+
+def check_shards(headers: Sequence[Header]) -> None:
+    """Make sure that these headers, in order, are all shards of one file.
+
+    :raises Untrusted: one is missing, misplaced or from another one.
+    """
     for number, header in enumerate(headers):
         count = header.number("split.count") or 1
         place = header.number("split.no") or 0
@@ -189,10 +201,6 @@ def check_headers(headers: Sequence[Header]) -> None:
     there = sum(len(header.tensors) for header in headers)
     if promised is not None and promised != there:
         raise Untrusted(f"The shards hold {there} tensors; the first one promises {promised}.")
-    architecture = headers[0].architecture
-    if architecture in ("", PROJECTOR):
-        said = "no architecture" if not architecture else f"the architecture {architecture!r}, a projector"
-        raise Untrusted(f"The header names {said}.", "Choose a GGUF file that holds a model.")
 
 
 def check_projector(header: Header) -> None:

@@ -173,4 +173,4 @@ def test_digests_of_measured_files(tree):
     benchresult.append(tree, record(model={"files": [file]}))
     for strange in (None, {}, {"files": 1}, {"files": [{"path": "/x"}]}, {"files": ["x"]}):
         benchresult.append(tree, record(model=strange))
-    assert benchresult.digests(tree) == {("/m.gguf", 5, "", 7, 9): "ab"}
+    assert benchresult.digests(tree) == {("/m.gguf", 5, "", 7, 9, "model"): "ab"}
