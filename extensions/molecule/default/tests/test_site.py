@@ -20,7 +20,7 @@ BUILD = os.environ["LAB_BUILD_ID"]
 ROOT = "/opt/llama"
 UNITS = [("one", "llama-chat"), ("one", "llama-embed"), ("two", "llama-chat")]
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
-WORST_EXPOSURE = 2.5  # of systemd-analyze security: 10 is a unit without any protection
+WORST_EXPOSURE = 2.0  # of systemd-analyze security: 10 is a unit without any protection
 ASK = """
 import json, sys, urllib.error, urllib.request
 url, key, body = sys.argv[1:]
