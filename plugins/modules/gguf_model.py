@@ -49,7 +49,7 @@ options:
       revision:
         description:
           - A branch, tag or full commit of a Hugging Face repository, by default its main branch.
-          - It is resolved to a commit when the set is first fetched. A branch that moves later changes nothing.
+          - It is resolved to a commit when the set is first fetched. A branch that moves later changes nothing until O(models[].state=latest).
         type: str
       checksum:
         description: SHA-256 of the model's only file, as V(sha256:<64 hex digits>).
@@ -66,10 +66,12 @@ options:
         type: str
       state:
         description:
-          - V(present) fetches what is missing. V(absent) forgets the set and removes the files that were fetched for it
+          - V(present) fetches what is missing and asks nobody when nothing is. V(latest) asks where the revision is now and
+            fetches the files that differ; in check mode and with diff it says what would change. With O(offline) it is
+            V(present). V(absent) forgets the set and removes the files that were fetched for it
             and that no other set uses.
         type: str
-        choices: [present, absent]
+        choices: [present, latest, absent]
         default: present
   token_file:
     description:
@@ -79,6 +81,12 @@ options:
   endpoint:
     description: The address of a hub or of a mirror. Without it the environment variable E(HF_ENDPOINT) or the public hub is used.
     type: str
+  lock:
+    description:
+      - Whether to return RV(lock), the models as entries of O(models) that name full commits and checksums, so that an
+        inventory can have the same bytes again later.
+    type: bool
+    default: false
   offline:
     description: Whether to fail instead of using the network when a model is not complete on the host.
     type: bool
@@ -138,6 +146,15 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+lock:
+  description: The models by name, as an inventory can pin them in C(llama_models).
+  returned: if O(lock) is true
+  type: dict
+  sample:
+    qwen3-8b:
+      source: Qwen/Qwen3-8B-GGUF:Q4_K_M
+      revision: 7c41481f57cb95916b40956ab2f0b139b296d974
+      checksum: sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 models:
   description:
     - The models by name. In check mode of a model that would be fetched, only what is known without fetching it.
@@ -225,7 +242,7 @@ def main() -> None:
     with reporting(module):
         tree = open_tree(module)
         outcomes = converge(module, tree)
-    module.exit_json(**result(outcomes))
+    module.exit_json(**result(outcomes, module.params["lock"]))
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ ITEM = {
     "checksum": {"type": "str"},
     "mmproj": {"type": "str"},
     "draft": {"type": "str"},
-    "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+    "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
 }
 HUB_ARGUMENTS: dict[str, dict[str, Any]] = {
     "token_file": {"type": "path", "no_log": False},
@@ -43,6 +43,7 @@ ARGUMENTS = {
     **ROOT_ARGUMENTS,
     **HUB_ARGUMENTS,
     "models": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
+    "lock": {"type": "bool", "default": False},
     "offline": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
@@ -110,9 +111,9 @@ def foresee(module: AnsibleModule, tree: Tree, request: Request, options: Option
         return Outcome(request.name, modelset.load(tree, request.name), None, True)
 
 
-def result(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """The result of the module."""
-    return {
+def result(outcomes: Sequence[Outcome], pins: bool = False) -> dict[str, Any]:
+    """The result of the module, with `pins` the entries too that bring the same files again."""
+    found: dict[str, Any] = {
         "changed": any(outcome.changed for outcome in outcomes),
         "models": {outcome.name: _shown(outcome) for outcome in outcomes},
         "diff": [
@@ -126,6 +127,9 @@ def result(outcomes: Sequence[Outcome]) -> dict[str, Any]:
             if outcome.changed
         ],
     }
+    if pins:
+        found["lock"] = {outcome.name: outcome.after.pin() for outcome in outcomes if outcome.after}
+    return found
 
 
 def _shown(outcome: Outcome) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Outcome:
 def settled(tree: Tree, request: Request) -> ModelSet | None:
     """The recorded set if it is the one asked for and no file was touched; costs a few `stat` calls."""
     known = _known(tree, request)
-    if known is None:
+    if known is None or request.latest:
         return None
     try:
         touched = any(modelset.look(file.path, file.sha256, file.role) != file for file in known.files)
@@ -48,16 +48,16 @@ def settled(tree: Tree, request: Request) -> ModelSet | None:
     return None if touched else known
 
 
-def proven(tree: Tree, request: Request, verify: bool) -> ModelSet | None:
-    """The recorded set if it is the one asked for and its content is the recorded one; None if it must be fetched.
+def proven(tree: Tree, request: Request, options: Options) -> ModelSet | None:
+    """The recorded set if it is what is asked for and its content is as recorded; None if the source must be asked.
 
     :raises Untrusted: a local file that was recorded in place is missing or has another content.
     """
     known = _known(tree, request)
-    if known is None:
+    if known is None or (request.latest and not options.offline):
         return None
     try:
-        return modelset.refreshed(known, verify)
+        return modelset.refreshed(known, options.verify)
     except Untrusted:
         if known.in_place:
             raise
@@ -67,13 +67,16 @@ def proven(tree: Tree, request: Request, verify: bool) -> ModelSet | None:
 def foresee(tree: Tree, request: Request, options: Options) -> Outcome:
     """What `bring` would do, as far as that is known without fetching: no architecture, no hash of a local file."""
     before = modelset.load(tree, request.name)
-    found = proven(tree, request, options.verify)
+    found = proven(tree, request, options)
     if found is not None:
         return Outcome(request.name, before, found, False)
     if request.source.kind == modelref.FILE:
         after = _set(request, None, tuple(modelsource.local(request)))
         return Outcome(request.name, before, after, True)
-    return Outcome(request.name, before, _promised(request, *modelsource.items(tree, request, options)), True)
+    revision, items = modelsource.items(tree, request, options)
+    missing = [item for item in items if not staging.is_there(item, before, options.verify)]
+    after = _promised(request, revision, items)
+    return Outcome(request.name, before, after, bool(missing) or not _same(before, after))
 
 
 def bring(tree: Tree, request: Request, options: Options) -> Outcome:
@@ -85,10 +88,11 @@ def bring(tree: Tree, request: Request, options: Options) -> Outcome:
     """
     with _alone(tree, request.name, options.wait):
         before = modelset.load(tree, request.name)
-        found = proven(tree, request, options.verify)
+        found = proven(tree, request, options)
         changed = found is None
         if found is None and request.source.kind != modelref.FILE:
-            return Outcome(request.name, before, _fetched(tree, request, options), True)
+            found, fetched = _fetched(tree, request, options, before)
+            return Outcome(request.name, before, found, fetched or not _same(before, found))
         found = found or _in_place(request)
         if found != before:
             modelset.save(tree, found)
@@ -129,12 +133,21 @@ def _in_place(request: Request) -> ModelSet:
     return _set(request, None, files, headers)
 
 
-def _fetched(tree: Tree, request: Request, options: Options) -> ModelSet:
-    """The set, fetched and recorded."""
+def _same(before: ModelSet | None, after: ModelSet) -> bool:
+    """Whether the files are the same, though another way may have been found to ask for them."""
+    return before is not None and before.content() == after.content()
+
+
+def _fetched(tree: Tree, request: Request, options: Options, before: ModelSet | None) -> tuple[ModelSet, bool]:
+    """The set, fetched and recorded, and whether a file had to be fetched."""
     revision, items = modelsource.items(tree, request, options)
     promised = _promised(request, revision, items)
     modelset.check_free(tree, promised)
-    missing = {staging.part_of(request.name, item): item for item in items if not staging.is_there(item)}
+    missing = {
+        staging.part_of(request.name, item): item
+        for item in items
+        if not staging.is_there(item, before, options.verify)
+    }
     for part in missing:
         staging.make_folder(tree, os.path.dirname(part))
     home = modelsource.home(tree, request)
@@ -162,7 +175,7 @@ def _fetched(tree: Tree, request: Request, options: Options) -> ModelSet:
         modelset.save(tree, found)
     for folder in {os.path.dirname(item.path) for item in items}:
         staging.sweep(folder, request.name)
-    return found
+    return found, bool(missing)
 
 
 def _header(path: str, shown: str) -> gguf.Header:

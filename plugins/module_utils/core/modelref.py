@@ -49,7 +49,7 @@ class Request:
     """One model set as asked for.
 
     `checksum` is the SHA-256 of the model's only file, in lower case hex. `mmproj` is `auto` or a file, `draft` a file:
-    of the repository, or of the host for a local model.
+    of the repository, or of the host for a local model. `latest`: ask where the revision is now.
     """
 
     name: str
@@ -59,6 +59,7 @@ class Request:
     checksum: str | None = None
     mmproj: str | None = None
     draft: str | None = None
+    latest: bool = False
 
     def identity(self) -> dict[str, Any]:
         """What makes a recorded set this one. A URL is only a place: its file is known by the checksum."""
@@ -103,6 +104,7 @@ def request(entry: Mapping[str, Any]) -> Request:
         checksum=_checksum(where, entry.get("checksum")),
         mmproj=_part(where, source, "mmproj", entry.get("mmproj")),
         draft=_part(where, source, "draft", entry.get("draft")),
+        latest=entry.get("state") == "latest" and source.kind == HUB,
     )
     if source.kind == URL and not found.checksum:
         raise InvalidInput(f"{where} comes from a URL and has no checksum.", "Give checksum: sha256:<64 hex digits>.")

@@ -14,6 +14,7 @@ from .errors import InvalidInput, Untrusted
 from .files import read_json, remove_file, sha256_of, write_json
 from .gguf import Header
 from .modelchoice import DRAFT, MMPROJ, MODEL
+from .modelref import AUTO
 from .names import check_name
 from .tree import Tree
 
@@ -81,6 +82,25 @@ class ModelSet:
         request = {key: value for key, value in self.request.items() if value}
         known = {**asdict(self), "files": files, "request": request, "mmproj": self.mmproj, "draft": self.draft}
         return {key: value for key, value in known.items() if value not in (None, "")}
+
+    def content(self) -> list[tuple[str, str]]:
+        """Paths and SHA-256 of the files: what is there, whatever was asked for."""
+        return [(file.path, file.sha256) for file in self.files]
+
+    def pin(self) -> dict[str, Any]:
+        """The entry of an inventory that brings exactly these files again."""
+        model = [file.sha256 for file in self.files if file.role == MODEL]
+        found = {key: self.request.get(key) for key in ("files", "mmproj", "draft")}
+        if self.request.get("mmproj") == AUTO and self.mmproj:
+            found["mmproj"] = self.mmproj if self.in_place else self.below_home(self.mmproj)
+        found.update(source=self.source, revision=self.revision, checksum=f"sha256:{model[0]}")
+        if len(model) > 1:
+            del found["checksum"]
+        return {key: value for key, value in found.items() if value}
+
+    def below_home(self, path: str) -> str:
+        """The path of a file in its repository, which it keeps below `models/<owner>/<repo>`."""
+        return path.split(f"/{self.source.split(':')[0]}/", 1)[-1]
 
     def record(self) -> dict[str, Any]:
         """The content of the lock file."""

@@ -10,8 +10,10 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 
+from . import modelset
 from .errors import Untrusted
 from .files import remove_file, sha256_of
+from .modelset import ModelSet
 from .modelsource import Item
 from .tree import Tree
 
@@ -60,9 +62,13 @@ def _fetch_one(item: Item, part: str, moved: Callable[[int], None]) -> None:
     )
 
 
-def is_there(item: Item) -> bool:
+def is_there(item: Item, before: ModelSet | None, verify: bool) -> bool:
+    """Whether the right bytes lie at their final place; a file that was proven and not touched is believed."""
     if not os.path.isfile(item.path) or (item.size and os.path.getsize(item.path) != item.size):
         return False
+    known = {file.path: file for file in before.files} if before and not verify else {}
+    if item.path in known and modelset.look(item.path, item.sha256, known[item.path].role) == known[item.path]:
+        return True
     return sha256_of(item.path) == item.sha256
 
 

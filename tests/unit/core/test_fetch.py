@@ -183,9 +183,63 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(bring, hub):
     hub.push(REPO, {"m-Q8_0.gguf": gguf_model(8)})
     assert bring("m", f"{REPO}:Q8_0", revision="v1").after.revision == old
     moved = bring("m", f"{REPO}:Q8_0", revision=old)
-    assert moved.changed and moved.after.files[0].sha256 == DIGEST
+    assert not moved.changed, "another way to ask for the same files"
+    assert (moved.after.files[0].sha256, moved.after.request["revision"]) == (DIGEST, old)
     with pytest.raises(InvalidInput, match="no revision 'v9'"):
         bring("m", f"{REPO}:Q8_0", revision="v9")
+
+
+def test_latest_asks_and_brings_only_what_differs(tree, bring, hub):
+    old = hub.push(REPO, {**SHARDS, "README.md": b"1"})
+    assert bring("m", f"{REPO}:BF16", state="latest").after.revision == old
+    new = hub.push(REPO, {**SHARDS, "README.md": b"2"})
+    same = bring("m", f"{REPO}:BF16", state="latest")
+    assert (same.changed, same.after.revision) == (False, new)
+    assert modelset.load(tree, "m").revision == new
+    last = list(SHARDS)[1]
+    third = hub.push(REPO, {**SHARDS, last: gguf_model(99, ("split.no", U32, 1), ("split.count", U32, 2))})
+    assert not bring("m", f"{REPO}:BF16").changed
+    assert not bring("m", f"{REPO}:BF16", state="latest", offline=True).changed
+    request = modelref.request({"name": "m", "source": f"{REPO}:BF16", "state": "latest"})
+    hub.requests.clear()
+    seen = fetch.foresee(tree, request, Options(Hub.open(hub.endpoint, None)))
+    assert (seen.changed, seen.before.revision, seen.after.revision) == (True, new, third)
+    done = bring("m", f"{REPO}:BF16", state="latest")
+    assert done.changed and done.after.content() == seen.after.content()
+    assert hub.count("cdn") == 1
+
+
+def test_a_pin_brings_the_same_files_and_changes_nothing(bring, hub, tree):
+    files = {
+        "a/m-Q8_0.gguf": TINY,
+        "a/mmproj-F16.gguf": gguf_file("clip", 8),
+        "a/mmproj-F32.gguf": gguf_file("clip", 9),
+    }
+    commit = hub.push(REPO, files)
+    found = bring("m", f"{REPO}:Q8_0", mmproj="auto").after
+    pin = found.pin()
+    assert pin == {
+        "source": f"{REPO}:Q8_0",
+        "revision": commit,
+        "checksum": f"sha256:{DIGEST}",
+        "mmproj": "a/mmproj-F16.gguf",
+    }
+    hub.push(REPO, {"a/m-Q8_0.gguf": gguf_model(9)})
+    asked = hub.count("cdn")
+    pinned = bring("m", **pin)
+    assert not pinned.changed and pinned.after.files == found.files
+    assert hub.count("cdn") == asked
+    fetch.remove(tree, "m")
+    assert bring("m", **pin).after.content() == found.content()
+
+
+def test_a_pin_of_shards_and_of_a_local_model(bring, hub, tmp_path):
+    commit = hub.push(REPO, SHARDS)
+    files = list(SHARDS)[:1]
+    assert bring("m", REPO, files=files).after.pin() == {"source": REPO, "files": files, "revision": commit}
+    (tmp_path / "m.gguf").write_bytes(TINY)
+    pin = bring("mine", str(tmp_path / "m.gguf")).after.pin()
+    assert pin == {"source": str(tmp_path / "m.gguf"), "checksum": f"sha256:{DIGEST}"}
 
 
 def test_two_sets_share_a_file_or_are_told_that_they_cannot(tree, bring, hub):
