@@ -1,0 +1,296 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""fit.py ORACLE WORKER [ARCHITECTURE...]: measure the coefficients of compute buffers and write coefficients.py anew.
+
+A compute buffer is the largest of a few sums of tensors that live at once; each is linear in the widths of the model.
+So the buffer is measured at many geometries, and the slopes at each give one such sum exactly.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parents[1] / "unit" / "core" / "memory")]
+
+import geometry  # noqa: E402
+import published  # noqa: E402
+import recorded  # noqa: E402
+import sparse  # noqa: E402
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import coefficients, compute, hparams  # noqa: E402
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
+from oracle import Oracle, OracleFailed  # noqa: E402
+
+TARGET = HERE.parents[2] / "plugins" / "module_utils" / "core" / "memory" / "coefficients.py"
+TOKENS = 512
+CELLS = {True: 1024, False: 8192}  # with and without flash attention, where scores outgrow the rest
+SHORT = 14
+COUNTED = ("exaone4", "gemma3n", "deepseek2", "nemotron_h", "nemotron_h_moe", "granitehybrid")
+LARGEST = 16  # no sum holds a width more often
+Metadata = dict[str, Any]
+Plane = tuple[float, ...]
+Regime = tuple[bool, "tuple[float, ...]", Plane]  # as in coefficients.py
+Point = tuple[float, "dict[str, int]"]  # values for one token besides the masks, features
+# What is varied, and the feature that a slope is put down to; in this order: later ones move earlier ones too.
+# A step is keys and what is added to each; 0 adds as much as keeps heads whole.
+STEPS: tuple[tuple[str, dict[str, int]], ...] = (
+    ("routed_ff", {"expert_feed_forward_length": 32}),
+    ("ff", {"feed_forward_length": 32}),
+    ("routed_width", {"expert_used_count": 1}),
+    ("shared", {"expert_shared_feed_forward_length": 32}),
+    ("experts", {"expert_count": 8}),
+    ("groups", {"ssm.group_count": 0}),
+    ("inner", {"ssm.inner_size": 0, "ssm.time_step_rank": 0}),
+    ("kv", {"attention.head_count_kv": 0}),
+    ("query", {"attention.head_count": 0}),
+    ("per_layer", {"embedding_length_per_layer_input": 32}),
+    ("width", {"embedding_length": 32}),
+)
+# Where widths are tied to each other.
+JOINT: tuple[tuple[str, dict[str, int]], ...] = (
+    ("inner", {"embedding_length": 32, "ssm.inner_size": 64}),
+    ("width", {"embedding_length": 0, "attention.head_count": 0}),
+    ("width", {"embedding_length": 0, "attention.head_count": 0, "attention.head_count_kv": 0}),
+)
+# Where the slopes are taken, besides the published geometries: factors.
+VARIANTS: tuple[dict[str, float], ...] = (
+    {},
+    {"feed_forward_length": 0.25, "expert_feed_forward_length": 0.25, "expert_shared_feed_forward_length": 0.25},
+    {"feed_forward_length": 4, "expert_feed_forward_length": 4},
+    {"attention.head_count": 4},
+    {"attention.head_count": 4, "feed_forward_length": 0.25, "expert_used_count": 0.5},
+    {"expert_used_count": 2, "expert_feed_forward_length": 0.5},
+    {"expert_shared_feed_forward_length": 8},
+    {"embedding_length": 2, "feed_forward_length": 0.5},
+    {"embedding_length": 4, "attention.head_count": 2},
+    {"embedding_length": 0.5, "expert_feed_forward_length": 2},
+    {"expert_used_count": 0.25, "expert_feed_forward_length": 0.5, "expert_shared_feed_forward_length": 0.5},
+    {"embedding_length": 2, "expert_used_count": 2, "expert_feed_forward_length": 0.25},
+)
+
+
+class Bench:
+    """A model under the oracle."""
+
+    def __init__(self, oracle: Oracle, path: str) -> None:
+        self.oracle, self.path = oracle, path
+
+    def measure(self, name: str, metadata: Metadata, flash: bool, more: int = 0) -> Point:
+        """Values for one token in the compute buffer of the one device besides the masks, and the features."""
+        cells = CELLS[flash] + more
+        sparse.write(self.path, metadata, [])
+        tensors = published.tensors(name, metadata, self.oracle.ask("shape", model=self.path)["tensors"])
+        sparse.write(self.path, metadata, tensors)
+        launch = {"ctx_size": cells, "parallel": 1, "kv_unified": True, "n_outputs_max": 1,
+                  "ubatch_size": TOKENS, "batch_size": TOKENS, "flash_attn": flash}  # fmt: skip
+        answer = self.oracle.ask("probe", model=self.path, devices=1, **launch)["main"]
+        hp = hparams.read(recorded.make_header(metadata, tensors))
+        asked = Launch(**launch)
+        mask = compute.masks(hp, asked, context(hp, asked), TOKENS)
+        return (answer["0"]["compute"] - mask) / 4 / TOKENS, compute.features(hp, cells if hp.traits.cache else TOKENS)
+
+
+def shortened(metadata: Metadata) -> Metadata:
+    """With as many layers as the widths of one need; architectures that count their layers keep them."""
+    arch = metadata["general.architecture"]
+    count = metadata[f"{arch}.block_count"]
+    if arch in COUNTED or count <= SHORT:
+        return metadata
+    nextn = metadata.get(f"{arch}.nextn_predict_layers", 0)
+    found = {
+        key: [*value[: SHORT - nextn], *value[count - nextn :]]
+        if isinstance(value, list) and len(value) == count
+        else value
+        for key, value in metadata.items()
+    }
+    return {**found, f"{arch}.block_count": SHORT}
+
+
+def scaled(metadata: Metadata, factors: dict[str, float]) -> Metadata | None:
+    """A variant; None where a factor has nothing to apply to."""
+    arch, found = metadata["general.architecture"], dict(metadata)
+    applied = not factors
+    for key, factor in factors.items():
+        value = found.get(f"{arch}.{key}")
+        if value:
+            found[f"{arch}.{key}"] = (
+                [int(item * factor) for item in value] if isinstance(value, list) else max(1, int(value * factor))
+            )
+            applied = True
+    return found if applied else None
+
+
+def stepped(metadata: Metadata, step: dict[str, int]) -> Metadata | None:
+    """With the step taken; None where the model has no such key."""
+    arch, found = metadata["general.architecture"], dict(metadata)
+    for key, amount in step.items():
+        value = found.get(f"{arch}.{key}")
+        if not value:
+            return None
+        more = amount or _natural(metadata, arch, key, len(step) > 1)
+        found[f"{arch}.{key}"] = (
+            [item + more if item else 0 for item in value] if isinstance(value, list) else value + more
+        )
+    return found
+
+
+def _natural(metadata: Metadata, arch: str, key: str, joint: bool) -> int:
+    """A step that keeps heads whole, and widths of several keys in step."""
+    kv, heads = metadata.get(f"{arch}.attention.head_count_kv", 1), metadata.get(f"{arch}.attention.head_count", 1)
+    if key in ("attention.head_count", "attention.head_count_kv"):
+        return max(kv) if isinstance(kv, list) else max(kv, 1)
+    if key == "embedding_length":
+        each = metadata[f"{arch}.{key}"] // (max(heads) if isinstance(heads, list) else heads or 1)
+        return int(each * (max(kv) if isinstance(kv, list) else kv))
+    value = metadata[f"{arch}.{key}"]
+    if joint and key == "ssm.time_step_rank" and "embedding_length" in metadata:
+        return 0
+    return int(value)
+
+
+def plane(
+    bench: Bench, name: str, metadata: Metadata, flash: bool, points: list[Point]
+) -> tuple[dict[str, int], Plane]:
+    """The sum of tensors that is the largest at a geometry, as coefficients of compute.FEATURES and a constant."""
+    base, known = bench.measure(name, metadata, flash)
+    points.append((base, known))
+    found = dict.fromkeys(compute.FEATURES, 0.0)
+    if not flash:
+        points.append(bench.measure(name, metadata, flash, 256))
+        _slope(found, "scores", (base, known), points[-1])
+    # where widths are equal, tensors take each other's place: keep them so
+    steps = [*STEPS[:-3], *JOINT[1:], *STEPS[-3:], *JOINT] if known["query"] == known["width"] else [*STEPS, *JOINT]
+    for feature, step in steps:
+        if found[feature] or (feature == "query" and known["query"] == known["width"] and found["width"]):
+            continue
+        moved = stepped(metadata, step)
+        try:
+            if moved is not None:
+                points.append(bench.measure(name, moved, flash))
+                _slope(found, feature, (base, known), points[-1])
+        except OracleFailed:
+            pass
+    rest = base - sum(found[key] * known[key] for key in found)
+    if not found["width"] and rest > known["width"] / 8:
+        found["width"] = round(4 * rest / known["width"]) / 4
+        rest = base - sum(found[key] * known[key] for key in found)
+    sound = all(0 <= factor <= LARGEST for factor in found.values()) and -64 < rest < 64 + base / 200
+    if not sound:
+        # the slopes make no sum of tensors: as measured, and in proportion to the width
+        scores = min(max(found["scores"], 0.0), 2.0)
+        found = {**dict.fromkeys(compute.FEATURES, 0.0), "scores": scores}
+        found["width"] = round((base - scores * known["scores"]) / known["width"], 2)
+        rest = 0.0
+    return known, (*found.values(), float(round(rest)) if rest > 8 else 0.0)
+
+
+def _slope(found: dict[str, float], feature: str, before: Point, after: Point) -> None:
+    change = {key: after[1][key] - before[1][key] for key in found}
+    if not change[feature]:
+        feature = max(change, key=lambda key: change[key])
+    rest = after[0] - before[0] - sum(found[key] * change[key] for key in found)
+    found[feature] += round(4 * rest / change[feature]) / 4 if change[feature] else 0.0
+
+
+def planes(bench: Bench, name: str, flash: bool, points: list[Point]) -> Iterator[tuple[dict[str, int], Plane]]:
+    """The planes of a model and its variants; every geometry measured is added to the points."""
+    for factors in VARIANTS if flash else VARIANTS[:3]:
+        metadata = scaled(shortened(geometry.MODELS[name]), factors)
+        try:
+            if metadata is not None:
+                yield plane(bench, name, metadata, flash, points)
+        except OracleFailed:
+            continue
+
+
+def regimes(found: list[tuple[dict[str, int], Plane]], points: list[Point]) -> list[Regime]:
+    """The planes that are sums of tensors, each with where it was measured.
+
+    The allocator fills holes, so which sum holds depends on which tensors fit into the holes of others: a plane is
+    true around the geometry where it was measured. One that lies above no measured point is true everywhere.
+    """
+    kept: dict[tuple[Plane, tuple[float, ...]], Regime] = {}
+    for known, plane in found:
+        sure = all(value(plane, other) <= measured * 1.01 + 64 for measured, other in points)
+        regime = (sure, compute.ratios(known), plane)
+        kept.setdefault((plane, regime[1]), regime)
+    return sorted(kept.values())
+
+
+def value(plane: Plane, known: dict[str, int]) -> float:
+    return sum(factor * known[key] for factor, key in zip(plane, compute.FEATURES)) + plane[-1]
+
+
+def main() -> None:
+    wanted = sys.argv[3:]
+    tables: dict[str, dict[str, list[Regime]]] = {
+        table: {arch: list(found) for arch, found in getattr(coefficients, table).items()}
+        for table in ("FLASH", "PLAIN")
+    }
+    by_arch: dict[str, list[str]] = {}
+    for name, metadata in geometry.MODELS.items():
+        by_arch.setdefault(metadata["general.architecture"], []).append(name)
+    with tempfile.TemporaryDirectory() as folder, Oracle(sys.argv[1], sys.argv[2], 1) as oracle:
+        bench = Bench(oracle, os.path.join(folder, "model.gguf"))
+        for arch in wanted or sorted(by_arch):
+            for table, flash in (("FLASH", True), ("PLAIN", False)):
+                points: list[Point] = []
+                found = [pair for name in by_arch[arch][-2:] for pair in planes(bench, name, flash, points)]
+                kept = regimes(found, points)
+                if kept:
+                    tables[table][arch] = kept
+                errors = (
+                    [(compute.largest(kept, known) - measured) / 512 for measured, known in points] if kept else [0]
+                )
+                print(f"{arch} {table}: {len(points)} points, {len(kept)} of {len(found)} planes, "
+                      f"{min(errors):.1f} to {max(errors):.1f} MiB", flush=True)  # fmt: skip
+        TARGET.write_text(render(tables))
+
+
+def render(tables: dict[str, dict[str, list[Regime]]]) -> str:
+    """The text of coefficients.py."""
+    lines = [*HEAD]
+    for table, rows in tables.items():
+        lines += ["", f"{table}: Table = {{"]
+        for arch, found in sorted(rows.items()):
+            lines += [f'    "{arch}": (', *(f"        {_entry(regime)}," for regime in found), "    ),"]
+        lines.append("}")
+    return "\n".join(lines) + "\n"
+
+
+def _entry(regime: Regime) -> str:
+    sure, where, plane = regime
+    return repr((sure, tuple(map(_short, where)), tuple(map(_short, plane))))
+
+
+def _short(number: float) -> float:
+    return int(number) if number == int(number) else number
+
+
+HEAD = '''\
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Generated by tests/bench/planner/fit.py: do not edit.
+
+By architecture the sums of tensors that live at once in a compute buffer: whether the sum holds for every geometry, the
+geometry where it was measured (compute.ratios), and multiples of compute.FEATURES and a constant; values (of four
+bytes) for one token. FLASH with flash attention, PLAIN without. An architecture that is not here was never measured.
+"""
+
+from __future__ import annotations
+
+Regime = tuple[bool, "tuple[float, ...]", "tuple[float, ...]"]
+Table = dict[str, "tuple[Regime, ...]"]
+MEASURED_WITH = "0.5.0-dev, commit 0c1e570"
+'''.splitlines()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""llama.cpp itself as the oracle: the compiled oracle.cpp, with loopback RPC workers as devices."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import tempfile
+import time
+from typing import Any
+
+
+class OracleFailed(Exception):
+    """The oracle refused a launch, or died of it."""
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Oracle:
+    """The oracle process and its workers; a context manager.
+
+    :param program: the compiled oracle.cpp.
+    :param worker: ggml-rpc-server of the same build.
+    """
+
+    def __init__(self, program: str, worker: str, devices: int) -> None:
+        self._program, self._worker, self._count = program, worker, devices
+        self._workers: list[subprocess.Popen[bytes]] = []
+        self._endpoints: list[str] = []
+        self._process: subprocess.Popen[str] | None = None
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115
+
+    def __enter__(self) -> Oracle:
+        return self
+
+    def _start(self) -> subprocess.Popen[str]:
+        """New workers and a new process: a worker may have died with the old one."""
+        for _ in range(self._count):
+            port = _free_port()
+            argv = ["nice", self._worker, "-H", "127.0.0.1", "-p", str(port), "-t", "1"]
+            self._workers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            self._endpoints.append(f"127.0.0.1:{port}")
+        time.sleep(0.2)
+        return subprocess.Popen(
+            ["nice", self._program, *self._endpoints],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            env={"GGML_NO_BACKTRACE": "1", "PATH": "/usr/bin:/bin"},
+        )
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        for process in (self._process, *self._workers):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self._process, self._workers, self._endpoints = None, [], []
+
+    def ask(self, cmd: str, **request: Any) -> dict[str, Any]:
+        """One answer.
+
+        :raises OracleFailed: the launch was refused, or the process died.
+        """
+        if self._process is None:
+            self._process = self._start()
+        stdin, stdout = self._process.stdin, self._process.stdout
+        if stdin is None or stdout is None:
+            raise OracleFailed("no pipes")
+        stdin.write(json.dumps({"cmd": cmd, **request}) + "\n")
+        stdin.flush()
+        line = stdout.readline()
+        if not line:
+            self._stop()
+            self._errors.seek(0)
+            text = self._errors.read()[-400:]
+            raise OracleFailed(f"it died: {text}")
+        answer: dict[str, Any] = json.loads(line)
+        if "error" in answer:
+            raise OracleFailed(answer["error"])
+        return answer
