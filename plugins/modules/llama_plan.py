@@ -1,0 +1,192 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: llama_plan
+short_description: Tell the memory that a launch of a model takes on every device, and choose its flags
+version_added: 0.1.0
+author: LlamaOps contributors (@llamaops)
+description:
+  - Reads the header of a model and computes what llama-server takes of every device and of the host. Nothing is launched,
+    and no device is touched.
+  - Weights, cache and recurrent state are exact. Compute buffers follow what was measured for the architecture. What is
+    not known beforehand, such as the driver's own memory, is a bound; every number says which of these it is.
+  - Chooses the first rung of a ladder on which the launch fits - the fewest devices, more devices, experts on the host, a
+    smaller cache type, smaller batches, a smaller context, fewer layers on devices, workers on other hosts. Rungs behind
+    the second are used only where O(allow) names them.
+  - The same model, options and devices always give the same answer.
+requirements:
+  - psutil, where O(devices) is V(facts)
+  - nvidia-ml-py, where O(devices) is V(facts) and an NVIDIA GPU is visible
+extends_documentation_fragment:
+  - llamaops.llama_cpp.attributes.info_module
+  - llamaops.llama_cpp.attributes.action_group
+options:
+  model:
+    description:
+      - The absolute path of a GGUF file, of a model in shards the first one.
+      - Or the name of a model set that M(llamaops.llama_cpp.gguf_model) fetched; then O(root) is needed.
+    type: str
+    required: true
+  root:
+    description: The runtime root, for model sets and for the managed virtual environment.
+    type: path
+  scope:
+    description: Whether the root belongs to the system or to a user.
+    type: str
+    choices: [auto, system, user]
+    default: auto
+  devices:
+    description:
+      - The devices in the order of C(--device), each a dictionary with C(id), C(backend) (V(cuda), V(rpc), V(hip),
+        V(vulkan) or V(cpu)), C(total) and, if others use it, C(free), both in bytes, and a C(name) for people.
+      - V(facts) for the GPUs of the host that runs the module, as they are now. An empty list plans for the host alone.
+    type: raw
+    default: facts
+  options:
+    description:
+      - Options of the launch that decide about memory, named as the long flags of llama-server with underscores.
+      - C(ctx_size), C(parallel), C(kv_unified), C(batch_size), C(ubatch_size), C(cache_type_k), C(cache_type_v),
+        C(flash_attn), C(gpu_layers), C(tensor_split), C(split_mode) (V(layer) or V(none)), C(n_cpu_moe),
+        C(n_outputs_max), C(kv_offload), C(op_offload), C(swa_full), C(embeddings), C(spec_type) (V(draft-mtp)),
+        C(draft_max), C(cache_ram), C(ctx_checkpoints).
+      - What is left out has the default of llama-server. C(gpu_layers), C(tensor_split) and C(n_cpu_moe) that are given
+        are kept.
+    type: dict
+    default: {}
+  mmproj:
+    description: The multimodal projector that is launched too. That of the model set if left out.
+    type: path
+  draft:
+    description: The draft model that is launched too. That of the model set if left out.
+    type: path
+  allow:
+    description: The rungs that may be used when the launch does not fit as asked.
+    type: list
+    elements: str
+    choices: [n_cpu_moe, cache_type, ubatch_size, ctx_size, gpu_layers, rpc]
+    default: []
+  ctx_floor:
+    description: The context in tokens below which the rung V(ctx_size) does not go.
+    type: int
+    default: 4096
+seealso:
+  - module: llamaops.llama_cpp.gpu_facts
+  - module: llamaops.llama_cpp.gguf_model
+  - module: llamaops.llama_cpp.llama_instance
+"""
+
+EXAMPLES = r"""
+- name: What does this model take of the GPUs of this host?
+  llamaops.llama_cpp.llama_plan:
+    root: /opt/llama
+    model: chat
+    options: {ctx_size: 32768, parallel: 4}
+  register: planned
+
+- name: Would it fit two GPUs that are not bought yet, with some experts on the host?
+  llamaops.llama_cpp.llama_plan:
+    model: /srv/models/big-00001-of-00003.gguf
+    devices:
+      - {id: first, backend: cuda, total: "{{ 24 * 1024 ** 3 }}"}
+      - {id: second, backend: cuda, total: "{{ 24 * 1024 ** 3 }}"}
+    options: {ctx_size: 65536}
+    allow: [n_cpu_moe, cache_type]
+    ctx_floor: 16384
+  delegate_to: localhost
+"""
+
+RETURN = r"""
+fits:
+  description: Whether every device has room.
+  returned: success
+  type: bool
+confidence:
+  description: V(high), or V(low) where the architecture is not known and only the weights are exact.
+  returned: success
+  type: str
+  sample: high
+architecture:
+  description: The architecture that the header names.
+  returned: success
+  type: str
+  sample: qwen3moe
+schema:
+  description: Version of the form of this result.
+  returned: success
+  type: int
+  sample: 1
+plan:
+  description: The plan.
+  returned: success
+  type: dict
+  contains:
+    devices:
+      description: The devices in use.
+      type: list
+      elements: dict
+      contains:
+        id:
+          description: The device.
+          type: str
+        name:
+          description: Its name for people.
+          type: str
+        backend:
+          description: Its backend.
+          type: str
+        total:
+          description: Bytes it has.
+          type: int
+        free:
+          description: Bytes that nobody else uses.
+          type: int
+        components:
+          description:
+            - What takes its memory - C(weights), C(kv_cache), C(recurrent_state), C(compute), C(mmproj), C(draft),
+              C(driver_context), C(staging), C(headroom). Each has C(bytes), C(kind) (V(exact), V(model), V(bound) or
+              V(learned)) and C(why).
+          type: dict
+        sum:
+          description: Bytes of all components.
+          type: int
+        left:
+          description: Bytes that stay free, negative where some are missing.
+          type: int
+    host:
+      description: Memory of the host - C(components) as for devices, their C(sum), and what cannot be dropped (C(resident)).
+      type: dict
+    options:
+      description: Every option that decides about memory, with its value; none is automatic.
+      type: dict
+    rung:
+      description: The rung of the ladder, V(refused) where none fits.
+      type: str
+      sample: n_cpu_moe
+    reasons:
+      description: One line for every step of the choice.
+      type: list
+      elements: str
+next_gib_buys:
+  description: What one more GiB on every device would change.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_plan
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=llama_plan.ARGUMENTS, supports_check_mode=True)
+    with reporting(module):
+        module.exit_json(**llama_plan.run(module))
+
+
+if __name__ == "__main__":
+    main()
