@@ -31,8 +31,9 @@ def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:
     tinymodel.write(model)
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    argv = [server, "--model", model, "--host", "127.0.0.1", "--port", str(port), "--device", "none"]
-    argv += ["--ctx-size", "512", "--parallel", "1"]
+    # a killed run leaves no server behind for long
+    argv = ["timeout", "--signal=KILL", str(2 * _SECONDS), server, "--model", model, "--host", "127.0.0.1"]
+    argv += ["--port", str(port), "--device", "none", "--ctx-size", "512", "--parallel", "1"]
     with (
         open(log, "wb") as output,
         sandbox.background(

@@ -84,43 +84,41 @@ def fetch(source: Source, sha256: str, indexes: list[str], cache: str) -> IO[byt
     """
     os.makedirs(cache, exist_ok=True)
     version = source.version or VERSION
-    name = f"{PROJECT}-{version}" if source.type == "sdist" else "archive"
-    path = os.path.join(cache, f"{name}-{sha256[:16]}")
+    kind = f"{PROJECT}-{version}" if source.type == "sdist" else "archive"
+    path = name = os.path.join(cache, f"{kind}-{sha256[:16]}")
     if not os.path.exists(path):
         url = index.find_file(indexes, PROJECT, version) if source.type == "sdist" else str(source.url)
-        _download(url, path, sha256)
+        name = _download(url, path)
     file = open(path, "rb")  # noqa: SIM115  the caller closes it
     try:
-        return _proven(file, path, sha256)
+        return _proven(file, name, sha256)
     except Untrusted:
         files.remove_file(path)
         raise
 
 
-def _download(url: str, path: str, sha256: str) -> None:
+def _download(url: str, path: str) -> str:
+    """Fetch an address to `path`; returns the address as messages may name it."""
     plain, headers = index.authorise(url)
-    partial = f"{path}.part"
+    shown, partial = index.shown(url), f"{path}.part"
     try:
-        found = _copy_local(plain, partial) or download.fetch(plain, index.shown(url), partial, headers)
-        if found != sha256:
-            raise Untrusted(
-                f"{index.shown(url)} has the SHA-256 {found}; {sha256} was asked for.",
-                "Check the address and the checksum. Nothing was kept.",
-            )
+        if not _copy_local(plain, partial):
+            download.fetch(plain, shown, partial, headers)
         os.replace(partial, path)
     finally:
         files.remove_file(partial)
+    return shown
 
 
-def _copy_local(url: str, path: str) -> str | None:
-    """Copy a `file:` address and return its hash; None for any other address."""
+def _copy_local(url: str, path: str) -> bool:
+    """Copy what a `file:` address means; False for any other address."""
     if not url.startswith("file:"):
-        return None
+        return False
     try:
         shutil.copyfile(urllib.request.url2pathname(urllib.parse.urlsplit(url).path), path)
-    except FileNotFoundError as exc:
-        raise InvalidInput(f"There is no file {url}.") from exc
-    return files.sha256_of(path)
+    except OSError as exc:
+        raise InvalidInput(f"{url} cannot be read: {exc.strerror}.") from exc
+    return True
 
 
 def _proven(file: IO[bytes], name: str, sha256: str) -> IO[bytes]:
@@ -131,7 +129,9 @@ def _proven(file: IO[bytes], name: str, sha256: str) -> IO[bytes]:
         file.seek(0)
         return file
     file.close()
-    raise Untrusted(f"{name} has the SHA-256 {digest.hexdigest()}; {sha256} was asked for.", "Check the checksum.")
+    raise Untrusted(
+        f"{name} has the SHA-256 {digest.hexdigest()}; {sha256} was asked for.", "Check the checksum. Nothing was kept."
+    )
 
 
 def unpack_into(archive: IO[bytes], sdist: bool, folder: str) -> None:
@@ -144,10 +144,18 @@ def unpack_into(archive: IO[bytes], sdist: bool, folder: str) -> None:
     try:
         unpack.extract(archive, fresh, only=_VENDORED if sdist else "")
         found = find_project(fresh)
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(os.path.join(found, ".git"))  # CMake would ask git about it
+        _remove(folder)
         os.rename(found, folder)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _remove(path: str) -> None:
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path)
+    else:
+        files.remove_file(path)
 
 
 def find_project(folder: str) -> str:

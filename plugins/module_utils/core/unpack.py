@@ -121,7 +121,7 @@ def _write(member: _Member, path: str, links: dict[str, str]) -> int:
 def _link(folder: str, links: dict[str, str]) -> None:
     """Make the symbolic links, then look where each really leads: a chain of links must not leave the folder."""
     for path, target in links.items():
-        if not target or os.path.isabs(target) or os.path.lexists(path):
+        if not target or os.path.lexists(path):
             raise Untrusted(f"The archive has a symbolic link that may not be made: {target!r}.")
         os.symlink(target, path)
     inside = os.path.realpath(folder) + os.sep

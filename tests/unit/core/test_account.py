@@ -36,7 +36,12 @@ def test_errors_come_back_as_they_were(who):
 
 @needs_root
 def test_it_really_is_somebody_else(tmp_path):
-    assert account.call(NOBODY, lambda: [os.getuid(), os.getgid(), os.getgroups()]) == [65534, 65534, []]
+    groups = os.getgroups()
+    os.setgroups([4])
+    try:
+        assert account.call(NOBODY, lambda: [os.getuid(), os.getgid(), os.getgroups()]) == [65534, 65534, []]
+    finally:
+        os.setgroups(groups)
     secret = tmp_path / "secret"
     secret.write_text("x")
     secret.chmod(0o600)

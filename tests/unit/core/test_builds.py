@@ -98,7 +98,9 @@ def test_a_lost_link_makes_it_not_active(tree):
     assert builds.activate(tree, one)
 
 
-@pytest.mark.parametrize("target", ["builds/../../elsewhere", "/etc", "builds", "nowhere", f"builds/{TWO}"])
+@pytest.mark.parametrize(
+    "target", ["builds/../../elsewhere", "/etc", "builds", "nowhere", f"builds/{TWO}", f"elsewhere/{ONE}"]
+)
 def test_a_strange_current_is_no_active_build(tree, target):
     make(tree, ONE)
     os.symlink(target, tree.current)
