@@ -45,6 +45,7 @@ $(CONTROLLER)/.stamp: requirements/controller.txt
 
 DEMO := $(CONTROLLER)/bin/ansible-playbook -i inventory.example/demo.yml $(if $(MODEL),-e llama_demo_model=$(MODEL))
 
+demo demo-down: export ANSIBLE_CALLBACK_RESULT_FORMAT := yaml
 demo: $(CONTROLLER)/.stamp $(COLLECTION)
 	$(DEMO) playbooks/demo.yml
 
