@@ -142,7 +142,7 @@ def _read(url: str) -> tuple[str, str, bytes]:
     for name, value in headers.items():
         request.add_unredirected_header(name, value)
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:
+        with urllib.request.build_opener().open(request, timeout=_TIMEOUT) as answer:
             return answer.geturl(), answer.headers.get_content_type(), answer.read(_LARGEST_PAGE)
     except (OSError, HTTPException, ValueError) as exc:
         raise Unreachable(f"{shown(url)} cannot be read: {getattr(exc, 'reason', None) or exc}.") from exc

@@ -106,7 +106,7 @@ def parse_refs(text: str) -> dict[str, str]:
     """Full name -> commit, from the output of `git ls-remote`; annotated tags are followed to their commit."""
     refs: dict[str, str] = {}
     for line in text.splitlines():
-        commit, _, name = line.partition("\t")
+        commit, _tab, name = line.partition("\t")
         if re.fullmatch(r"[0-9a-f]{40}", commit):
             refs[name] = commit
     return {name: refs.get(f"{name}^{{}}", commit) for name, commit in refs.items() if not name.endswith("^{}")}

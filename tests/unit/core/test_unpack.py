@@ -23,6 +23,7 @@ FILE, FOLDER, LINK, HARD, DEVICE, PIPE = (
     tarfile.CHRTYPE,
     tarfile.FIFOTYPE,
 )
+GOOD_ZIP = [("a", 0, "b")]
 GOOD = [("top/CMakeLists.txt", FILE, "hello"), ("top/src", FOLDER, ""), ("top/src/a.cpp", FILE, "int main;")]
 
 
@@ -160,7 +161,7 @@ def test_too_much(tmp_path, limits):
         b"no archive",
         b"PK\x03\x04 broken",
         tar(GOOD).getvalue()[:60],
-        packed_zip(GOOD_ZIP := [("a", 0, "b")]).getvalue()[:20],
+        packed_zip(GOOD_ZIP).getvalue()[:20],
     ],
 )
 def test_damaged(tmp_path, data):
