@@ -49,7 +49,7 @@ def at_import_time(tree: ast.Module) -> list[str]:
 
 
 def by_name(paths: list[Path]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("path", paths, ids=[path.name for path in paths])
+    return pytest.mark.parametrize("path", paths, ids=["/".join(path.parts[-2:]) for path in paths])
 
 
 @by_name(CORE)
