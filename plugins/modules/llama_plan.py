@@ -74,6 +74,14 @@ options:
     description: The context in tokens below which the rung V(ctx_size) does not go.
     type: int
     default: 4096
+  exact:
+    description:
+      - Also ask C(llama-fit-params) of the active build in O(root), which builds the model without its data, and report
+        where it disagrees. The devices must be those of the host, in its order, or RPC workers that nobody uses, with
+        C(host:port) as their C(id).
+      - It knows neither a unified cache nor a projector nor a draft, so it is asked about one sequence.
+    type: bool
+    default: false
 seealso:
   - module: llamaops.llama_cpp.gpu_facts
   - module: llamaops.llama_cpp.gguf_model
@@ -171,6 +179,12 @@ plan:
       description: One line for every step of the choice.
       type: list
       elements: str
+exact:
+  description:
+    - What the build says - C(devices) with C(weights), C(context) and C(compute) in bytes, and C(differences) from the
+      plan, which are none when both agree.
+  returned: when O(exact) is V(true)
+  type: dict
 next_gib_buys:
   description: What one more GiB on every device would change.
   returned: success

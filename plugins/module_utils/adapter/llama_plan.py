@@ -13,14 +13,15 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import gpu, modelset
+from ..core import builds, command, gpu, modelset, sandbox
 from ..core.errors import InvalidInput, Prerequisite
-from ..core.memory import answer, shards
+from ..core.memory import answer, exact, shards
 from ..core.memory.choose import RUNGS
 from ..core.memory.plan import Model
 from ..core.tree import open_tree
 from .module import need_libraries
 
+_SECONDS = 120  # a dry run of the largest models takes a few
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "model": {"type": "str", "required": True},
     "root": {"type": "path"},
@@ -31,6 +32,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "draft": {"type": "path"},
     "allow": {"type": "list", "elements": "str", "choices": list(RUNGS[2:]), "default": []},
     "ctx_floor": {"type": "int", "default": 4096},
+    "exact": {"type": "bool", "default": False},
 }
 
 
@@ -38,18 +40,36 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     """The plan as a result."""
     params = module.params
     path, mmproj, draft = _files(params)
-    return {
-        "changed": False,
-        **answer.answer(
-            Model(shards.read(path)),
-            params["options"],
-            _devices(module),
-            params["allow"],
-            params["ctx_floor"],
-            mmproj=os.path.getsize(mmproj) if mmproj else 0,
-            draft=shards.read(draft) if draft else None,
-        ),
-    }
+    model = Model(shards.read(path))
+    result = answer.answer(
+        model,
+        params["options"],
+        _devices(module),
+        params["allow"],
+        params["ctx_floor"],
+        mmproj=os.path.getsize(mmproj) if mmproj else 0,
+        draft=shards.read(draft) if draft else None,
+    )
+    if params["exact"]:
+        result["exact"] = _measured(params, path, model, result["plan"])
+    return {"changed": False, **result}
+
+
+def _measured(params: dict[str, Any], path: str, model: Model, plan: dict[str, Any]) -> dict[str, Any]:
+    """What the active build says about the plan."""
+    if not params["root"]:
+        raise InvalidInput("exact asks the active build of a root.", "Set root.")
+    tree = open_tree(params["root"], params["scope"])
+    build = builds.active(tree)
+    if build is None:
+        raise Prerequisite(f"There is no active build in {params['root']}.", "Make one with llama_build.")
+    devices = answer.devices(plan["devices"])
+    workers = [device.id for device in devices if device.backend == "rpc"]
+    visible = ",".join(device.id for device in devices if device.backend == "cuda")
+    argv = exact.command(build.tool("llama-fit-params"), path, exact.of_options(plan["options"]), workers)
+    env = {"CUDA_VISIBLE_DEVICES": visible, "CUDA_DEVICE_ORDER": "PCI_BUS_ID", "GGML_NO_BACKTRACE": "1"}
+    wrapped = sandbox.wrap(tree, argv, unit=f"llama-plan-{os.getpid()}", seconds=_SECONDS, env=env)
+    return exact.report(model, plan["options"], devices, command.run(wrapped, timeout=_SECONDS + 10).stdout)
 
 
 def _files(params: dict[str, Any]) -> tuple[str, str | None, str | None]:

@@ -23,14 +23,15 @@ from oracle import Oracle, OracleFailed  # noqa: E402
 
 
 def main() -> None:
-    program, worker, names = sys.argv[1], sys.argv[2], sys.argv[3:] or list(geometry.MODELS)
+    known = {**geometry.MODELS, **geometry.HELD_OUT}
+    program, worker, names = sys.argv[1], sys.argv[2], sys.argv[3:] or list(known)
     keep = bool(sys.argv[3:])
     models = dict(recorded.models()) if keep else {}
     rows = [row for row in recorded.rows() if row["model"] not in names] if keep else []
     with tempfile.TemporaryDirectory() as folder, Oracle(program, worker, 4) as oracle:
         path = os.path.join(folder, "model.gguf")
         for name in names:
-            metadata = geometry.MODELS[name]
+            metadata = known[name]
             sparse.write(path, metadata, [])
             shape = oracle.ask("shape", model=path)
             tensors = published.tensors(name, metadata, shape["tensors"])

@@ -1,7 +1,7 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""fit.py ORACLE WORKER [ARCHITECTURE...]: measure the coefficients of compute buffers and write coefficients.py anew.
+"""fit.py ORACLE WORKER [WAYS [ARCHITECTURE...]]: measure the coefficients of compute buffers, write coefficients.py.
 
 A compute buffer is the largest of a few sums of tensors that live at once; each is linear in the widths of the model.
 So the buffer is measured at many geometries, and the slopes at each give one such sum exactly.
@@ -25,16 +25,30 @@ import recorded  # noqa: E402
 import sparse  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import coefficients, compute, hparams  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
+from launches import split  # noqa: E402
 from oracle import Oracle, OracleFailed  # noqa: E402
 
 TARGET = HERE.parents[2] / "plugins" / "module_utils" / "core" / "memory" / "coefficients.py"
 TOKENS = 512
 CELLS = {True: 1024, False: 8192}  # with and without flash attention, where scores outgrow the rest
-SHORT = 14
-COUNTED = ("exaone4", "gemma3n", "deepseek2", "nemotron_h", "nemotron_h_moe", "granitehybrid")
+SHORT = 16
+COUNTED = ("exaone4", "gemma3n", "gemma4", "deepseek2")
+# Ways to launch, and by table the device that is measured: with flash attention, without, with all experts on the host
+# (which computes them), over three devices with batches in flight, with a third of the layers on the host,
+# and with the experts of half of the layers there.
+WAYS = {
+    "flash": {"FLASH": "0"},
+    "plain": {"PLAIN": "0"},
+    "apart": {"APART": "0", "EXPERTS": "host"},
+    "piped": {"FIRST": "0", "MIDDLE": "1", "LAST": "2"},
+    "partial": {"PARTIAL": "0", "REST": "host"},
+    "some": {"SOME": "0"},
+}
+VARIANTS_OF = {"flash": 99, "plain": 3, "apart": 3, "piped": 1, "partial": 1, "some": 1}
 LARGEST = 16  # no sum holds a width more often
 Metadata = dict[str, Any]
 Plane = tuple[float, ...]
+Points = tuple["dict[str, float]", "dict[str, int]"]  # the same, by table
 Regime = tuple[bool, "tuple[float, ...]", Plane]  # as in coefficients.py
 Point = tuple[float, "dict[str, int]"]  # values for one token besides the masks, features
 # What is varied, and the feature that a slope is put down to; in this order: later ones move earlier ones too.
@@ -81,19 +95,31 @@ class Bench:
     def __init__(self, oracle: Oracle, path: str) -> None:
         self.oracle, self.path = oracle, path
 
-    def measure(self, name: str, metadata: Metadata, flash: bool, more: int = 0) -> Point:
-        """Values for one token in the compute buffer of the one device besides the masks, and the features."""
-        cells = CELLS[flash] + more
+    def measure(self, name: str, metadata: Metadata, way: str, more: int = 0) -> Points:
+        """By table the values for one token in a compute buffer besides the masks, and the features."""
+        flash, cells = way != "plain", CELLS[way != "plain"] + more
         sparse.write(self.path, metadata, [])
         tensors = published.tensors(name, metadata, self.oracle.ask("shape", model=self.path)["tensors"])
         sparse.write(self.path, metadata, tensors)
+        layers = metadata[f"{metadata['general.architecture']}.block_count"]
         launch = {"ctx_size": cells, "parallel": 1, "kv_unified": True, "n_outputs_max": 1,
                   "ubatch_size": TOKENS, "batch_size": TOKENS, "flash_attn": flash}  # fmt: skip
-        answer = self.oracle.ask("probe", model=self.path, devices=1, **launch)["main"]
+        placed = {
+            "piped": {"devices": 3, "tensor_split": split(layers, 3)},
+            "apart": {"devices": 1, "n_cpu_moe": layers},
+            "some": {"devices": 1, "n_cpu_moe": layers // 2},
+            "partial": {"devices": 1, "gpu_layers": layers * 2 // 3},
+        }
+        answer = self.oracle.ask("probe", model=self.path, **launch, **placed.get(way, {"devices": 1}))["main"]
         hp = hparams.read(recorded.make_header(metadata, tensors))
         asked = Launch(**launch)
-        mask = compute.masks(hp, asked, context(hp, asked), TOKENS)
-        return (answer["0"]["compute"] - mask) / 4 / TOKENS, compute.features(hp, cells if hp.traits.cache else TOKENS)
+        mask = compute.masks(hp, asked, context(hp, asked), TOKENS) * (4 if way == "piped" else 1)
+        values = {
+            table: (answer[device]["compute"] - mask) / 4 / TOKENS
+            for table, device in WAYS[way].items()
+            if device in answer
+        }
+        return values, compute.features(hp, cells if hp.traits.cache else TOKENS)
 
 
 def shortened(metadata: Metadata) -> Metadata:
@@ -109,7 +135,8 @@ def shortened(metadata: Metadata) -> Metadata:
         else value
         for key, value in metadata.items()
     }
-    return {**found, f"{arch}.block_count": SHORT}
+    shared = f"{arch}.attention.shared_kv_layers"
+    return {**found, f"{arch}.block_count": SHORT, **({shared: min(found[shared], 4)} if shared in found else {})}
 
 
 def scaled(metadata: Metadata, factors: dict[str, float]) -> Metadata | None:
@@ -154,40 +181,57 @@ def _natural(metadata: Metadata, arch: str, key: str, joint: bool) -> int:
     return int(value)
 
 
-def plane(
-    bench: Bench, name: str, metadata: Metadata, flash: bool, points: list[Point]
-) -> tuple[dict[str, int], Plane]:
-    """The sum of tensors that is the largest at a geometry, as coefficients of compute.FEATURES and a constant."""
-    base, known = bench.measure(name, metadata, flash)
-    points.append((base, known))
-    found = dict.fromkeys(compute.FEATURES, 0.0)
-    if not flash:
-        points.append(bench.measure(name, metadata, flash, 256))
-        _slope(found, "scores", (base, known), points[-1])
+def planes_at(
+    bench: Bench, name: str, metadata: Metadata, way: str, points: dict[str, list[Point]]
+) -> tuple[dict[str, int], dict[str, Plane]]:
+    """The features of a geometry, and by table the sum of tensors that is the largest there, as coefficients of them.
+
+    Every geometry measured is added to the points.
+    """
+    base, known = bench.measure(name, metadata, way)
+    steps: list[tuple[str, Points]] = []
+    if way == "plain":
+        steps.append(("scores", bench.measure(name, metadata, way, 256)))
     # where widths are equal, tensors take each other's place: keep them so
-    steps = [*STEPS[:-3], *JOINT[1:], *STEPS[-3:], *JOINT] if known["query"] == known["width"] else [*STEPS, *JOINT]
-    for feature, step in steps:
-        if found[feature] or (feature == "query" and known["query"] == known["width"] and found["width"]):
-            continue
+    equal = known["query"] == known["width"]
+    for feature, step in [*STEPS[:-3], *JOINT[1:], *STEPS[-3:], *JOINT] if equal else [*STEPS, *JOINT]:
         moved = stepped(metadata, step)
+        if (
+            moved is None
+            or any(feature == done for done, _ in steps)
+            or (feature == "query" and equal and steps[-1][0] == "width")
+        ):
+            continue
         try:
-            if moved is not None:
-                points.append(bench.measure(name, moved, flash))
-                _slope(found, feature, (base, known), points[-1])
+            steps.append((feature, bench.measure(name, moved, way)))
         except OracleFailed:
             pass
-    rest = base - sum(found[key] * known[key] for key in found)
+    for values, features in [(base, known), *(point for _, point in steps)]:
+        for table, value_ in values.items():
+            points.setdefault(table, []).append((value_, features))
+    return known, {
+        table: _solve((base[table], known), [(feature, (point[0][table], point[1])) for feature, point in steps])
+        for table in base
+    }
+
+
+def _solve(base: Point, steps: list[tuple[str, Point]]) -> Plane:
+    found = dict.fromkeys(compute.FEATURES, 0.0)
+    known = base[1]
+    for feature, point in steps:
+        if not found[feature]:
+            _slope(found, feature, base, point)
+    rest = base[0] - sum(found[key] * known[key] for key in found)
     if not found["width"] and rest > known["width"] / 8:
         found["width"] = round(4 * rest / known["width"]) / 4
-        rest = base - sum(found[key] * known[key] for key in found)
-    sound = all(0 <= factor <= LARGEST for factor in found.values()) and -64 < rest < 64 + base / 200
-    if not sound:
+        rest = base[0] - sum(found[key] * known[key] for key in found)
+    if not (all(0 <= factor <= LARGEST for factor in found.values()) and -64 < rest < 64 + base[0] / 200):
         # the slopes make no sum of tensors: as measured, and in proportion to the width
         scores = min(max(found["scores"], 0.0), 2.0)
         found = {**dict.fromkeys(compute.FEATURES, 0.0), "scores": scores}
-        found["width"] = round((base - scores * known["scores"]) / known["width"], 2)
+        found["width"] = round((base[0] - scores * known["scores"]) / known["width"], 2)
         rest = 0.0
-    return known, (*found.values(), float(round(rest)) if rest > 8 else 0.0)
+    return (*found.values(), float(round(rest)) if rest > 8 else 0.0)
 
 
 def _slope(found: dict[str, float], feature: str, before: Point, after: Point) -> None:
@@ -198,13 +242,16 @@ def _slope(found: dict[str, float], feature: str, before: Point, after: Point) -
     found[feature] += round(4 * rest / change[feature]) / 4 if change[feature] else 0.0
 
 
-def planes(bench: Bench, name: str, flash: bool, points: list[Point]) -> Iterator[tuple[dict[str, int], Plane]]:
-    """The planes of a model and its variants; every geometry measured is added to the points."""
-    for factors in VARIANTS if flash else VARIANTS[:3]:
+def planes(
+    bench: Bench, name: str, way: str, points: dict[str, list[Point]]
+) -> Iterator[tuple[dict[str, int], str, Plane]]:
+    """The planes of a model and its variants, each with where it was measured and its table."""
+    for factors in VARIANTS[: VARIANTS_OF[way]]:
         metadata = scaled(shortened(geometry.MODELS[name]), factors)
         try:
             if metadata is not None:
-                yield plane(bench, name, metadata, flash, points)
+                known, found = planes_at(bench, name, metadata, way, points)
+                yield from ((known, table, plane) for table, plane in found.items())
         except OracleFailed:
             continue
 
@@ -228,29 +275,36 @@ def value(plane: Plane, known: dict[str, int]) -> float:
 
 
 def main() -> None:
-    wanted = sys.argv[3:]
+    ways = sys.argv[3].split(",") if len(sys.argv) > 3 else list(WAYS)
+    wanted = sys.argv[4:]
     tables: dict[str, dict[str, list[Regime]]] = {
-        table: {arch: list(found) for arch, found in getattr(coefficients, table).items()}
-        for table in ("FLASH", "PLAIN")
+        table: {arch: list(found) for arch, found in getattr(coefficients, table, {}).items()}
+        for way in WAYS
+        for table in WAYS[way]
     }
     by_arch: dict[str, list[str]] = {}
     for name, metadata in geometry.MODELS.items():
         by_arch.setdefault(metadata["general.architecture"], []).append(name)
-    with tempfile.TemporaryDirectory() as folder, Oracle(sys.argv[1], sys.argv[2], 1) as oracle:
+    with tempfile.TemporaryDirectory() as folder, Oracle(sys.argv[1], sys.argv[2], 3) as oracle:
         bench = Bench(oracle, os.path.join(folder, "model.gguf"))
         for arch in wanted or sorted(by_arch):
-            for table, flash in (("FLASH", True), ("PLAIN", False)):
-                points: list[Point] = []
-                found = [pair for name in by_arch[arch][-2:] for pair in planes(bench, name, flash, points)]
-                kept = regimes(found, points)
-                if kept:
-                    tables[table][arch] = kept
-                errors = (
-                    [(compute.largest(kept, known) - measured) / 512 for measured, known in points] if kept else [0]
-                )
-                print(f"{arch} {table}: {len(points)} points, {len(kept)} of {len(found)} planes, "
-                      f"{min(errors):.1f} to {max(errors):.1f} MiB", flush=True)  # fmt: skip
-        TARGET.write_text(render(tables))
+            for way in ways:
+                names = by_arch[arch][-2:]
+                if way in ("apart", "some"):
+                    names = [name for name in by_arch[arch] if f"{arch}.expert_count" in geometry.MODELS[name]][-2:]
+                points: dict[str, list[Point]] = {}
+                found = [entry for name in names for entry in planes(bench, name, way, points)]
+                for table in points:
+                    tables[table][arch] = kept = regimes(
+                        [(known, plane) for known, of, plane in found if of == table], points[table]
+                    )
+                    errors = [(compute.largest(kept, known) - measured) / 512 for measured, known in points[table]]
+                    print(
+                        f"{arch} {table}: {len(errors)} points, {len(kept)} planes, "
+                        f"{min(errors):.1f} to {max(errors):.1f} MiB",
+                        flush=True,
+                    )
+            TARGET.write_text(render(tables))
 
 
 def render(tables: dict[str, dict[str, list[Regime]]]) -> str:
@@ -281,7 +335,9 @@ HEAD = '''\
 
 By architecture the sums of tensors that live at once in a compute buffer: whether the sum holds for every geometry, the
 geometry where it was measured (compute.ratios), and multiples of compute.FEATURES and a constant; values (of four
-bytes) for one token. FLASH with flash attention, PLAIN without. An architecture that is not here was never measured.
+bytes) for one token. FLASH with flash attention, PLAIN without; APART where the host computes all experts, EXPERTS the
+host then; FIRST, MIDDLE and LAST of several devices with batches in flight, with their copies of inputs; PARTIAL
+where some layers lie on the host, REST the host then; SOME where some experts do. What is not here was never measured.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ class Traits:
     :param cache: False where no keys and values are kept (encoders, diffusion).
     :param rollback: copies of the recurrent state can be kept for speculative decoding.
     :param kv_layers: only the first so many layers keep keys and values.
+    :param shares: layers without a cache of their own read another layer's.
     :param flash: False where flash attention is switched off whatever is asked (llama_init_from_model).
     :param exotic: its cache has further parts, which are not modelled.
     """
@@ -42,6 +43,7 @@ class Traits:
     cache: bool = True
     rollback: bool = False
     kv_layers: int | None = None
+    shares: bool = False
     flash: bool = True
     exotic: bool = False
 
@@ -61,7 +63,8 @@ TRAITS: dict[str, Traits] = {
     "exaone-moe": Traits(period=4, window=128),
     "gemma2": Traits(period=2, window=4096),
     "gemma3": Traits(period=6, needs_window=True),
-    "gemma3n": Traits(period=5, kv_layers=20),
+    "gemma3n": Traits(period=5, kv_layers=20, shares=True),
+    "gemma4": Traits(shares=True),
     "gpt-oss": Traits(period=2),
     "laguna": Traits(period=4, dense_first=True, needs_window=True),
     "llama4": Traits(period=4, window=8192, fixed_window=True),

@@ -89,8 +89,15 @@ def _parts(model: Model, launch: Launch, backends: tuple[str, ...]) -> _Parts:
         weights=model.weights(launch, placement, backends),
         kv=cache.sizes(hp, launch, ctx, placement),
         state=cache.recurrent_sizes(hp, launch, ctx, placement),
-        compute=compute.sizes(hp, launch, ctx, placement),
+        compute=compute.sizes(hp, launch, ctx, placement, _fetches(launch, backends)),
     )
+
+
+def _fetches(launch: Launch, backends: Sequence[str]) -> bool:
+    """Whether a device fetches weights of the host and computes with them: ggml_backend_sched_backend_id_from_cur,
+    ggml/src/ggml-backend.cpp.
+    """
+    return launch.op_offload and any(backend in _STAGED for backend in backends)
 
 
 def assemble(model: Model, launch: Launch, devices: Sequence[Device], extras: Extras | None = None) -> Table:
