@@ -99,6 +99,13 @@ options:
     description: Seconds to wait for another run that works on the same model.
     type: int
     default: 60
+  job:
+    description:
+      - The name under which the module tells how far it is, in C(<root>/work/jobs/<job>.progress).
+      - The action plugin of the module sets it, runs the module as a job of the host and shows that line every 5 seconds
+        on a terminal and every 30 seconds in a log (the variable C(llama_progress_every) changes that), unless the task
+        uses C(async) itself.
+    type: str
 requirements:
   - huggingface_hub >= 1.8, in the managed virtual environment or where the module runs, for models of the hub
 notes:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,59 @@ def kill_holder(root, hub):
     time.sleep(0.3)
     os.kill(json.loads((root / "work" / "jobs" / "model-m.lock").read_text())["pid"], signal.SIGKILL)
     hub.hang.set()
+
+
+def test_a_play_that_is_killed_leaves_the_download_at_work_and_the_next_one_watches_it(root, play, hub):
+    hub.push(REPO, {"model-Q8_0.gguf": TINY})
+    hub.hang = threading.Event()
+    user, models = {"root": str(root), "scope": "user"}, [{"name": "m", "source": REFERENCE}]
+    task = {"llamaops.llama_cpp.gguf_model": {**user, "endpoint": hub.endpoint, "models": models}}
+    begun = {"ansible.builtin.file": {"path": "{{ begun }}", "state": "touch"}}
+    plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [begun, task]}]
+    marks = [root.parent / "first", root.parent / "second"]
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(play, plays, {"begun": str(marks[0])})
+        while not list(root.glob("work/jobs/*.jid")) or not hub.count("cdn"):
+            assert not first.done(), first.result().output
+            time.sleep(0.1)
+        for pid in children(os.getpid()):
+            os.kill(pid, signal.SIGKILL)
+        assert first.result().rc < 0
+        second = pool.submit(play, plays, {"begun": str(marks[1])})
+        while not marks[1].exists():
+            time.sleep(0.1)
+        time.sleep(10)
+        release, hub.hang = hub.hang, None
+        release.set()
+        done = second.result()
+    assert done.rc == 0 and done.result("gguf_model")["changed"], done.output
+    assert "[localhost] goes on watching a run that was begun before: model m" in done.output, done.output
+    assert hub.ranges[0] == "" and all(hub.ranges[1:]), "nothing is fetched twice"
+    assert not list(root.glob("work/jobs/gguf-model-*")), "nothing of the job is left"
+
+
+def children(pid):
+    """The processes below one; a job of the host is none of them any more."""
+    words = [word for path in Path(f"/proc/{pid}/task").glob("*/children") for word in path.read_text().split()]
+    return [each for child in map(int, words) for each in (*children(child), child)]
+
+
+def test_a_look_at_a_model_of_the_hub(ansible_module, hub):
+    hub.push(REPO, {"model-Q8_0.gguf": TINY})
+    found = ansible_module("gguf_info", {"source": REFERENCE, "endpoint": hub.endpoint}, check=True)
+    assert (found["changed"], found["architecture"], found["size"]) == (False, "llama", len(TINY))
+    assert hub.count("cdn") == 1
+
+
+def test_latest_and_pins(root, model, hub):
+    commit = hub.push(REPO, {"model-Q8_0.gguf": TINY})
+    arguments = {"endpoint": hub.endpoint, "lock": True}
+    pins = model("m", REFERENCE, arguments=arguments)["lock"]
+    assert pins == {"m": {"source": REFERENCE, "revision": commit, "checksum": f"sha256:{DIGEST}"}}
+    hub.push(REPO, {"model-Q8_0.gguf": gguf_model(9)})
+    seen = model("m", REFERENCE, check=True, diff=True, arguments=arguments, state="latest")
+    assert seen["changed"] and commit in seen["diff"][0]["before"] and commit not in seen["diff"][0]["after"]
+    assert not model("m", check=True, arguments=arguments, **pins["m"])["changed"]
 
 
 def test_whoever_holds_the_lock_is_named(root, model):

@@ -22,6 +22,7 @@ from ..core.hub import Hub
 from ..core.modelref import Request
 from ..core.modelset import ModelSet
 from ..core.modelsource import Options
+from ..core.progress import Progress
 from ..core.tree import Tree, ensure
 from .module import ROOT_ARGUMENTS, need_libraries
 
@@ -47,13 +48,14 @@ ARGUMENTS = {
     "offline": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
+    "job": {"type": "str"},
 }
 
 
 def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
     """Have the models that are wanted and remove the others; in check mode only find out what that would change."""
     wanted, unwanted = modelref.read_all(module.params["models"])
-    options = read_options(module)
+    options = read_options(module, tree)
     settled = [] if options.verify else [found for item in wanted if (found := fetch.settled(tree, item))]
     recorded = [name for name in unwanted if modelset.is_recorded(tree, name)]
     if len(settled) == len(wanted) and not recorded:
@@ -67,17 +69,21 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
             Outcome(name, modelset.load(tree, name), None, name in recorded, "absent") for name in unwanted
         ]
     ensure(tree)
-    brought = [fetch.bring(tree, item, options) for item in wanted]
-    return brought + [fetch.remove(tree, name, options.wait) for name in unwanted]
+    try:
+        brought = [fetch.bring(tree, item, options) for item in wanted]
+        return brought + [fetch.remove(tree, name, options.wait) for name in unwanted]
+    finally:
+        options.progress.end()
 
 
-def read_options(module: AnsibleModule) -> Options:
+def read_options(module: AnsibleModule, tree: Tree) -> Options:
     """How to fetch."""
     return Options(
         open_hub(module),
         offline=module.params["offline"],
         verify=module.params["verify"],
         wait=module.params["lock_timeout"],
+        progress=Progress(tree, module.params["job"]),
     )
 
 

@@ -153,12 +153,14 @@ def _fetched(tree: Tree, request: Request, options: Options, before: ModelSet | 
     home = modelsource.home(tree, request)
     needed = sum(item.size - min(item.size, staging.size_of(part)) for part, item in missing.items())
     download.check_space(home, needed)
+    options.progress.expect(f"model {request.name}", sum(item.size for item in missing.values()))
     try:
-        staging.fetch_all(missing)
+        staging.fetch_all(missing, options.progress)
     except BaseException:
         staging.forget_empty(tree, missing)
         raise
     staged = {item.path: part for part, item in missing.items()}
+    options.progress.say(f"model {request.name}: looking at what came")
     try:
         headers = [_header(staged.get(item.path, item.path), item.path) for item in items]
         found = _set(request, revision, promised.files, headers)

@@ -19,6 +19,7 @@ from .hub import Hub
 from .modelchoice import MODEL, Entry
 from .modelref import Request
 from .modelset import ModelFile
+from .progress import Progress
 from .tree import Tree
 from .web import Remote
 
@@ -37,6 +38,7 @@ class Options:
     verify: bool = False
     wait: float = 60
     patience: Patience = field(default_factory=Patience)
+    progress: Progress = field(default_factory=Progress)
 
 
 @dataclass(frozen=True)

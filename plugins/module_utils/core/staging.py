@@ -15,6 +15,7 @@ from .errors import Untrusted
 from .files import remove_file, sha256_of
 from .modelset import ModelSet
 from .modelsource import Item
+from .progress import Progress
 from .tree import Tree
 
 _PART = ".part-"
@@ -26,13 +27,19 @@ def part_of(name: str, item: Item) -> str:
     return os.path.join(os.path.dirname(item.path), f"{_PART}{name}.{item.sha256}")
 
 
-def fetch_all(missing: dict[str, Item]) -> None:
+def is_part(name: str) -> bool:
+    """Whether a file of this name is a download that is not proven yet."""
+    return name.startswith(_PART)
+
+
+def fetch_all(missing: dict[str, Item], progress: Progress) -> None:
     """Fetch files, several at once. When one fails the others stop, and keep what they have."""
     stop = threading.Event()
 
-    def moved(_count: int) -> None:
+    def moved(count: int) -> None:
         if stop.is_set():
             raise _Stopped
+        progress.moved(count)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         jobs = [pool.submit(_fetch_one, item, part, moved) for part, item in missing.items()]
