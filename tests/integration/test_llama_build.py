@@ -336,3 +336,26 @@ def test_what_is_missing_is_named_at_once(root, play):
     assert preview.rc == 0
     assert preview.changed == 1
     assert "cmake" in str(preview.result("build")["warnings"])
+
+
+def test_the_role(upstream, root, play):
+    upstream.commit(tag="v1.0.0")
+    variables = {
+        "llama_scope": "user",
+        "llama_root": str(root),
+        "llama_build_backend": "cpu",
+        "llama_build_source": {"url": str(upstream.folder)},
+    }
+    plays = [{"hosts": "localhost", "gather_facts": False, "roles": ["llamaops.llama_cpp.llama_build"]}]
+    preview = play(plays, variables, check=True)
+    assert (preview.rc, preview.changed) == (0, 1), preview.output
+    assert not root.exists()
+    first = play(plays, variables)
+    assert (first.rc, first.changed) == (0, 1), first.output
+    assert play(plays, variables).changed == 0
+    upstream.commit("good again", tag="v1.0.1")
+    assert play(plays, variables).changed == 1
+    back = first.result("Build llama.cpp")["build_id"]
+    assert active(root) != back
+    assert play(plays, {**variables, "llama_build_active": back}).changed == 1
+    assert active(root) == back

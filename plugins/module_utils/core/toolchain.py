@@ -103,7 +103,7 @@ def require(tools: Toolchain, tree: Tree, git: bool, disk: int = DISK_NEEDED) ->
     if len(sentences) > len(packages):
         remedies.append("Repair the rest as said.")
     raise MissingTool(
-        f"llama.cpp cannot be compiled on this host, {len(sentences)} thing(s) are missing: {'; '.join(sentences)}.",
+        f"llama.cpp cannot be compiled on this host. What is missing: {'; '.join(sentences)}.",
         " ".join(remedies),
         missing=sentences,
     )
