@@ -99,6 +99,12 @@ options:
     description: Seconds to wait for another run that works on the same model.
     type: int
     default: 60
+  gc:
+    description:
+      - Whether to remove, after all else, the C(.gguf) files below C(<root>/models) that no set has and no unit of the
+        host names, and downloads that nobody went on with for a day. In check mode RV(unused) lists them.
+    type: bool
+    default: false
   job:
     description:
       - The name under which the module tells how far it is, in C(<root>/work/jobs/<job>.progress).
@@ -153,6 +159,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+unused:
+  description: The files that were removed, or in check mode would be.
+  returned: if O(gc) is true
+  type: list
+  elements: dict
+  contains:
+    path:
+      description: The absolute path.
+      type: str
+    size:
+      description: Bytes.
+      type: int
+usage:
+  description: Bytes of every recorded set, by name.
+  returned: if O(gc) is true
+  type: dict
 lock:
   description: The models by name, as an inventory can pin them in C(llama_models).
   returned: if O(lock) is true
@@ -240,7 +262,12 @@ models:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.gguf_model import ARGUMENTS, converge, result
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.gguf_model import (
+    ARGUMENTS,
+    converge,
+    housekeeping,
+    result,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
 
 
@@ -249,7 +276,9 @@ def main() -> None:
     with reporting(module):
         tree = open_tree(module)
         outcomes = converge(module, tree)
-    module.exit_json(**result(outcomes, module.params["lock"]))
+        found = {**result(outcomes, module.params["lock"]), **housekeeping(module, tree)}
+    found["changed"] = found["changed"] or bool(found.get("unused"))
+    module.exit_json(**found)
 
 
 if __name__ == "__main__":

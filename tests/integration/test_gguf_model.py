@@ -181,7 +181,13 @@ def test_latest_and_pins(root, model, hub):
     hub.push(REPO, {"model-Q8_0.gguf": gguf_model(9)})
     seen = model("m", REFERENCE, check=True, diff=True, arguments=arguments, state="latest")
     assert seen["changed"] and commit in seen["diff"][0]["before"] and commit not in seen["diff"][0]["after"]
-    assert not model("m", check=True, arguments=arguments, **pins["m"])["changed"]
+    stray = root / "models" / "o" / "r" / "old.gguf"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"123")
+    last = model("m", arguments={**arguments, "gc": True}, **pins["m"])
+    assert not last["models"]["m"]["changed"]
+    assert last["unused"] == [{"path": str(stray), "size": 3}] and not stray.parent.exists()
+    assert last["usage"] == {"m": len(TINY)}
 
 
 def test_whoever_holds_the_lock_is_named(root, model):

@@ -15,7 +15,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import fetch, modelref, modelset
+from ..core import fetch, modelgc, modelref, modelset
 from ..core.errors import MissingLibrary
 from ..core.fetch import Outcome
 from ..core.hub import Hub
@@ -48,6 +48,7 @@ ARGUMENTS = {
     "offline": {"type": "bool", "default": False},
     "verify": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
+    "gc": {"type": "bool", "default": False},
     "job": {"type": "str"},
 }
 
@@ -115,6 +116,14 @@ def foresee(module: AnsibleModule, tree: Tree, request: Request, options: Option
     except MissingLibrary as exc:
         module.warn(f"Model {request.name}: {request.source} would be fetched; its files are not known yet. {exc}")
         return Outcome(request.name, modelset.load(tree, request.name), None, True)
+
+
+def housekeeping(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
+    """With `gc`, remove what no set has (in check mode find it); a part of the result, empty without."""
+    if not module.params["gc"]:
+        return {}
+    found = modelgc.collect(tree, module.check_mode)
+    return {"unused": [{"path": item.path, "size": item.size} for item in found], "usage": modelgc.usage(tree)}
 
 
 def result(outcomes: Sequence[Outcome], pins: bool = False) -> dict[str, Any]:

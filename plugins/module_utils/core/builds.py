@@ -176,7 +176,7 @@ def _own_links(tree: Tree) -> list[str]:
 def users(tree: Tree, proc: str = "/proc") -> dict[str, list[str]]:
     """Build id -> who needs it: unit files and instances that name its folder, processes that run from it."""
     needed: dict[str, list[str]] = {}
-    texts = [(path, read_text(path) or "") for path in _unit_files(tree)]
+    texts = [(path, read_text(path) or "") for path in unit_files(tree)]
     texts += [(f"process {running.pid}", running.exe or "") for running in process.find_servers(proc)]
     for name in [build.id for build in list_builds(tree)]:
         folders = {tree.build(name) + "/", os.path.realpath(tree.build(name)) + "/"}
@@ -186,7 +186,8 @@ def users(tree: Tree, proc: str = "/proc") -> dict[str, list[str]]:
     return needed
 
 
-def _unit_files(tree: Tree) -> list[str]:
+def unit_files(tree: Tree) -> list[str]:
+    """The files of this host that say what instances run: units, and what is remembered of them."""
     folders = ["/etc/systemd/system/llama-*.service"] if tree.system else []
     folders.append(os.path.expanduser("~/.config/systemd/user/llama-*.service"))
     root = glob.escape(tree.root)
