@@ -11,8 +11,8 @@ short_description: Tell the memory that a launch of a model takes on every devic
 version_added: 0.1.0
 author: LlamaOps contributors (@llamaops)
 description:
-  - Reads the header of a model and computes what llama-server takes of every device and of the host. Nothing is launched,
-    and no device is touched.
+  - Reads the header of a model and computes what llama-server takes of every device and of the host. Nothing is launched
+    and no device is touched, unless O(exact) asks the build.
   - Weights, cache and recurrent state are exact. Compute buffers follow what was measured for the architecture. What is
     not known beforehand, such as the driver's own memory, is a bound; every number says which of these it is.
   - Chooses the first rung of a ladder on which the launch fits - the fewest devices, more devices, experts on the host, a

@@ -63,3 +63,16 @@ def test_the_build_says_what_the_plan_says(built_root, workers, tmp_path, name):
     done = subprocess.run(argv, capture_output=True, text=True, timeout=120, check=True)
     devices = [Device(endpoint, "rpc", 1 << 45, 1 << 45) for endpoint in workers]
     assert exact.differences(model, launch, devices, exact.parse(done.stdout)) == []
+
+
+def test_the_module_asks_the_build(ansible_module, built_root, workers, tmp_path):
+    path = str(tmp_path / "model.gguf")
+    found = recorded.models()["llama3.2-1b-tied"]
+    sparse.write(path, found["metadata"], recorded.unpack(found["tensors"]))
+    devices = [{"id": endpoint, "backend": "rpc", "total": 3 << 30} for endpoint in workers]
+    asked = {"root": str(built_root), "scope": "user", "model": path, "devices": devices, "exact": True}
+    result = ansible_module("llama_plan", {**asked, "options": {"ctx_size": 8192, "parallel": 1}})
+    assert not result["failed"], result
+    used = result["plan"]["options"]["device"]
+    assert [device["id"] for device in result["exact"]["devices"]] == used
+    assert result["exact"]["differences"] == []

@@ -289,7 +289,7 @@ def main() -> None:
         bench = Bench(oracle, os.path.join(folder, "model.gguf"))
         for arch in wanted or sorted(by_arch):
             for way in ways:
-                names = by_arch[arch][-2:]
+                names = by_arch[arch][-3:]
                 if way in ("apart", "some"):
                     names = [name for name in by_arch[arch] if f"{arch}.expert_count" in geometry.MODELS[name]][-2:]
                 points: dict[str, list[Point]] = {}

@@ -229,6 +229,20 @@ MODELS: dict[str, Metadata] = {
         leading_dense_block_count=3,
         **{**moe(256, 8, 2048), **mla(1536)},
     ),
+    "deepseek-v2-236b": model(
+        "deepseek2",
+        60,
+        5120,
+        128,
+        1,
+        576,
+        12288,
+        102400,
+        163840,
+        expert_shared_count=2,
+        leading_dense_block_count=1,
+        **{**moe(160, 6, 1536), **mla(1536)},
+    ),
     "glm4-9b": model("glm4", 40, 4096, 32, 2, 128, 13696, 151552, 32768, rope__dimension_count=64),
     "glm4.5-air": model(
         "glm4moe",
@@ -653,20 +667,6 @@ HELD_OUT: dict[str, Metadata] = {
     "qwen3.5-4b": model("qwen35", 32, 2560, 16, 4, 256, 9216, 248320, 262144, **gdn(4096, 32)),
     "qwen3.5-122b-a10b": model(
         "qwen35moe", 48, 3072, 32, 2, 256, None, 248320, 262144, **moe(256, 8, 1024, 1024), **gdn(8192, 64)
-    ),
-    "deepseek-v2-236b": model(
-        "deepseek2",
-        60,
-        5120,
-        128,
-        1,
-        576,
-        12288,
-        102400,
-        163840,
-        expert_shared_count=2,
-        leading_dense_block_count=1,
-        **{**moe(160, 6, 1536), **mla(1536)},
     ),
     "glm4.5-355b": model(
         "glm4moe",
