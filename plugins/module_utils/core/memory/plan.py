@@ -49,12 +49,13 @@ class Model:
     def __init__(self, header: Header) -> None:
         self.header = header
         self.hparams = hparams.read(header)
+        self._tensors = weights.sort(header, self.hparams)
         self._indexes: dict[str, weights.Index] = {}
 
     def index(self, backend: str) -> weights.Index:
         """The tensors as a device of this backend holds them."""
         if backend not in self._indexes:
-            self._indexes[backend] = weights.Index(self.header, self.hparams, backend)
+            self._indexes[backend] = weights.Index(self._tensors, self.hparams, backend)
         return self._indexes[backend]
 
     def weights(self, launch: Launch, placement: Placement, backends: Sequence[str]) -> weights.Weights:

@@ -54,36 +54,51 @@ class _Pile:
         self.largest = max(self.largest, size)
 
 
+# What decides about the place of a tensor: an attribute of Index, and the block where it has one.
+Sorted = list["tuple[str, int, Tensor]"]
+
+
+def sort(header: Header, hp: Hparams) -> Sorted:
+    """Every tensor with its pile; the names are looked at once for all kinds of buffers."""
+    found: Sorted = []
+    has_output = any(tensor.name == "output.weight" for tensor in header.tensors)
+    for tensor in header.tensors:
+        if tensor.name.startswith("per_layer_token_embd.") and tensor.size > _LAZY:
+            found.append(("lazy", 0, tensor))
+            continue
+        found.append((*_pile(tensor.name, hp), tensor))
+        if tensor.name == "token_embd.weight" and not has_output and hp.architecture not in _WITHOUT_OUTPUT:
+            found.append(("tied", 0, tensor))  # loaded again as the output: TENSOR_DUPLICATED
+    return found
+
+
+def _pile(name: str, hp: Hparams) -> tuple[str, int]:
+    match = _BLOCK.match(name)
+    if match:
+        block = int(match.group(1))
+        if block >= len(hp.layers):
+            return "inputs", 0
+        return ("experts" if "exps" in name and _EXPERTS.search(name) else "dense"), block
+    if name.startswith(_EVERYWHERE):
+        return "everywhere", 0
+    if name.startswith(_FIRST) and not (name.startswith("token_embd_norm.") and hp.architecture in _NORM_OF_OUTPUT):
+        return "dense", 0
+    return ("inputs" if name.startswith(_INPUT) else "output"), 0
+
+
 class Index:
     """The tensors of a header in piles, for one kind of buffer; made once, it serves many launches."""
 
-    def __init__(self, header: Header, hp: Hparams, backend: str) -> None:
+    def __init__(self, tensors: Sorted, hp: Hparams, backend: str) -> None:
         self.dense = [_Pile() for _ in hp.layers]
         self.experts = [_Pile() for _ in hp.layers]
-        self.inputs, self.output, self.tied, self.everywhere = _Pile(), _Pile(), _Pile(), _Pile()
-        self.lazy = 0
-        has_output = any(tensor.name == "output.weight" for tensor in header.tensors)
-        for tensor in header.tensors:
-            if tensor.name.startswith("per_layer_token_embd.") and tensor.size > _LAZY:
-                self.lazy += tensor.size
-                continue
-            size = _size(tensor, backend)
-            self._pile(tensor.name, hp).add(size)
-            if tensor.name == "token_embd.weight" and not has_output and hp.architecture not in _WITHOUT_OUTPUT:
-                self.tied.add(size)  # loaded again as the output: TENSOR_DUPLICATED
-
-    def _pile(self, name: str, hp: Hparams) -> _Pile:
-        match = _BLOCK.match(name)
-        if match:
-            block = int(match.group(1))
-            if block >= len(hp.layers):
-                return self.inputs
-            return (self.experts if _EXPERTS.search(name) else self.dense)[block]
-        if name.startswith(_EVERYWHERE):
-            return self.everywhere
-        if name.startswith(_FIRST) and not (name.startswith("token_embd_norm.") and hp.architecture in _NORM_OF_OUTPUT):
-            return self.dense[0]
-        return self.inputs if name.startswith(_INPUT) else self.output
+        self.inputs, self.output, self.tied, self.everywhere, self.lazy = (_Pile() for _ in range(5))
+        single = {"inputs": self.inputs, "output": self.output, "tied": self.tied, "everywhere": self.everywhere,
+                  "lazy": self.lazy}  # fmt: skip
+        layered = {"dense": self.dense, "experts": self.experts}
+        for name, block, tensor in tensors:
+            pile = layered[name][block] if name in layered else single[name]
+            pile.add(_size(tensor, backend))
 
 
 def place(host: Index, indexes: Sequence[Index], hp: Hparams, launch: Launch, placement: Placement) -> Weights:
@@ -114,7 +129,7 @@ def place(host: Index, indexes: Sequence[Index], hp: Hparams, launch: Launch, pl
     if placement.output != HOST:
         put(placement.output, of(placement.output).tied)
     sizes[HOST] += host.inputs.bytes
-    return Weights(sizes, kept.largest, host.lazy)
+    return Weights(sizes, kept.largest, host.lazy.bytes)
 
 
 def _size(tensor: Tensor, backend: str) -> int:
