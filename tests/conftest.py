@@ -9,6 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 from fixtures import local_hub
+from hypothesis import HealthCheck, settings
+
+# a loaded machine makes slow inputs, not wrong ones
+settings.register_profile("loaded", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("loaded")
 
 
 @pytest.fixture
