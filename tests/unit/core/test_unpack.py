@@ -169,7 +169,7 @@ def test_damaged(tmp_path, data):
         unpack.extract(io.BytesIO(data), str(tmp_path / "out"))
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None)
+@settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=150)
 @given(where=st.integers(0, 400), byte=st.integers(0, 255), zipped=st.booleans())
 def test_a_flipped_byte_is_no_crash(tmp_path_factory, where, byte, zipped):
     data = bytearray((packed_zip(GOOD_ZIP) if zipped else tar(GOOD, "w")).getvalue())
