@@ -36,7 +36,7 @@ def prepare(tree: Tree, source: Source, exact: Exact, tools: Toolchain, progress
     mark = os.path.join(tree.work, "tree.json")
     known = read_json(mark)
     if isinstance(known, dict) and known.get("commit") == exact.commit and os.path.isdir(folder(tree)):
-        return int(known["number"])
+        return int(known.get("number") or 0)
     remove_file(mark)
     account = build_account(tree)
     if source.type == "git":

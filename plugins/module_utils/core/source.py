@@ -92,13 +92,14 @@ def recorded(builds: Sequence[Build], url: str, ref: str) -> Exact | None:
         record = build.manifest.get("source", {})
         if record.get("type") != "git" or record.get("url") != url:
             continue
-        if record.get("kind") == "tag" and record.get("ref") == ref:
-            return Exact(build.commit or "", "tag", build.version, git_record(url, ref, "tag"))
+        tag = record.get("tag")
+        if tag and ref in (tag, f"refs/tags/{tag}"):
+            return Exact(build.commit or "", "tag", build.version, git_record(url, ref, "tag", tag))
         if re.fullmatch(r"[0-9a-f]{7,40}", ref) and (build.commit or "").startswith(ref):
             return Exact(build.commit or "", "commit", build.version, git_record(url, ref, "commit"))
     return None
 
 
-def git_record(url: str, ref: str, kind: str) -> dict[str, str]:
-    """What a manifest says about a git source."""
-    return {"type": "git", "url": url, "ref": ref, "kind": kind}
+def git_record(url: str, ref: str, kind: str, tag: str | None = None) -> dict[str, str]:
+    """What a manifest says about a git source; `tag` is the one that was meant, by its name or as the newest."""
+    return {"type": "git", "url": url, "ref": ref, "kind": kind, **({"tag": tag} if tag else {})}

@@ -19,6 +19,7 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from . import account
 from .command import Account, Result, run, tail
 from .errors import CommandFailed, InvalidInput
 from .names import nearest
@@ -217,9 +218,10 @@ def resolve(git: Git, ref: str) -> Exact | None:
     if found is None:
         return None
     kind, commit = found
-    tag = newest(ref, refs) if kind == "channel" else ref
-    version = tag[1:] if kind in ("tag", "channel") and _RELEASE["v"].fullmatch(tag) else None
-    return Exact(commit, kind, version, {**git_record(git.url, ref, kind), **({"tag": tag} if tag != ref else {})})
+    tags = {"channel": lambda: newest(ref, refs), "tag": lambda: ref.replace("refs/tags/", "", 1)}
+    tag = tags[kind]() if kind in tags else None
+    version = tag[1:] if tag and _RELEASE["v"].fullmatch(tag) else None
+    return Exact(commit, kind, version, git_record(git.url, ref, kind, tag))
 
 
 def bring(git: Git, cache: str, commit: str) -> None:
@@ -262,12 +264,17 @@ def search(git: Git, cache: str, short: str) -> str:
 
 def check_out(git: Git, cache: str, commit: str, folder: str) -> int:
     """Make an existing folder hold exactly the files of a commit; returns the number of commits up to it."""
-    for lock in glob.glob(os.path.join(glob.escape(cache), "*.lock")):
-        os.unlink(lock)  # of a killed run; the caller holds the lock of the root
+    account.call(git.account, lambda: _remove_locks(cache))
     at = (f"--git-dir={cache}", f"--work-tree={folder}")
     git(*at, "checkout", "--quiet", "--force", "--detach", commit)
     git(*at, "clean", "-ffdxq")
     return int(git(f"--git-dir={cache}", "rev-list", "--count", commit).stdout)
+
+
+def _remove_locks(cache: str) -> None:
+    """Those of a killed run; the caller holds the lock of the root."""
+    for lock in glob.glob(os.path.join(glob.escape(cache), "*.lock")):
+        os.unlink(lock)
 
 
 def _prepare(git: Git, cache: str) -> None:

@@ -52,7 +52,7 @@ def decide(tree: Tree, request: Request, tools: Toolchain = TOOLS, check: bool =
     return buildplan.decide(tree, request, tools, check)
 
 
-def made(tree: Tree, request: Request, version: str = "0.5.0", kind: str = "commit", active: bool = True) -> str:
+def made(tree: Tree, request: Request, version: str = "0.5.0", tag: str | None = None, active: bool = True) -> str:
     """The build that a request asks for, as a finished run leaves it. Returns its id."""
     plan = decide(tree, request, check=True)
     build_id = buildplan.recipe.build_id(version, plan.recipe)
@@ -64,7 +64,7 @@ def made(tree: Tree, request: Request, version: str = "0.5.0", kind: str = "comm
         "created": f"2026-01-0{len(os.listdir(tree.builds))}",
         "files": {"bin/llama-server": {"size": 1, "sha256": ""}},
         "recipe": plan.recipe,
-        "source": {**plan.exact.record, "kind": kind},
+        "source": {**plan.exact.record, "tag": tag},
         "version": version,
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -155,9 +155,10 @@ def test_a_tag_that_a_build_names_needs_no_network(tree):
     tagged = Request(Source("git", url=URL, ref="v1.2.3"), backend="cpu")
     with pytest.raises(CommandFailed, match="cannot be used"):
         decide(tree, tagged)
-    build_id = made(tree, replace(tagged, source=replace(tagged.source, commit=COMMIT)), kind="tag")
+    build_id = made(tree, replace(tagged, source=replace(tagged.source, commit=COMMIT)), tag="v1.2.3")
     plan = decide(tree, tagged)
     assert (plan.changes, plan.build_id) == (False, build_id)
+    assert not decide(tree, replace(tagged, source=replace(tagged.source, ref="refs/tags/v1.2.3"))).changes
     short = replace(tagged, source=Source("git", url=URL, ref=COMMIT[:8]))
     assert not decide(tree, short).changes
     with pytest.raises(CommandFailed):  # the same tag elsewhere is another thing
@@ -173,7 +174,7 @@ def test_a_branch_is_asked_for_each_time(tree, tmp_path):
         wanted = Request(Source("git", url=str(upstream), ref="main"), backend="cpu")
         plan = decide(tree, wanted)
         assert plan.compile
-        made(tree, wanted, kind="branch")
+        made(tree, wanted)
         assert not decide(tree, wanted).changes
 
 
