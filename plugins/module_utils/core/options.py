@@ -80,7 +80,7 @@ def resolve(
     capabilities: Mapping[str, Any],
     options: Mapping[str, Any],
     allow_unsafe: Collection[str] = (),
-    fields: Mapping[str, str] = {},
+    fields: Mapping[str, str] | None = None,
 ) -> list[str]:
     """The arguments that `options` stands for, sorted by flag.
 
@@ -92,7 +92,7 @@ def resolve(
     """
     known = Capabilities(capabilities)
     allowed = {_dangerous_flag(known, word) for word in allow_unsafe}
-    owned = {**OWNED, **fields}
+    owned = {**OWNED, **(fields or {})}
     spelled: dict[str, str] = {}
     arguments: dict[str, list[str]] = {}
     for key, value in options.items():

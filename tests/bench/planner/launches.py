@@ -19,7 +19,10 @@ def split(layers: int, devices: int) -> list[int]:
 
 def of(metadata: dict[str, Any]) -> list[Launch]:
     arch = metadata["general.architecture"]
-    get = lambda key, default=0: metadata.get(f"{arch}.{key}", default)  # noqa: E731
+
+    def get(key: str, default: Any = 0) -> Any:
+        return metadata.get(f"{arch}.{key}", default)
+
     layers, longest = get("block_count"), get("context_length")
     nextn = get("nextn_predict_layers")
     if get("attention.causal", True) is False or get("pooling_type"):

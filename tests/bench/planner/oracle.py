@@ -42,7 +42,7 @@ class Oracle:
 
     def _start(self) -> subprocess.Popen[str]:
         """New workers and a new process: a worker may have died with the old one."""
-        for _ in range(self._count):
+        for _worker in range(self._count):
             port = _free_port()
             argv = ["nice", self._worker, "-H", "127.0.0.1", "-p", str(port), "-t", "1"]
             self._workers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))

@@ -42,8 +42,8 @@ def _device(device: Mapping[str, Any]) -> Iterator[str]:
     name = f" {device['name']}" if device["name"] else ""
     left = f"{_size(device['left'])} left" if device["left"] >= 0 else f"{_size(-device['left'])} MISSING"
     yield f"{device['id']}{name} ({device['backend']}): {_size(device['sum'])} of {_size(_room(device))}, {left}"
-    bar = "".join(_LETTERS[name] * round(_WIDTH * cell["bytes"] / _scale(device)) for name, cell in _parts(device))
-    yield f"  [{bar.ljust(_WIDTH, '.')}]"
+    bars = "".join(_LETTERS[name] * round(_WIDTH * cell["bytes"] / _scale(device)) for name, cell in _parts(device))
+    yield f"  [{bars.ljust(_WIDTH, '.')}]"
     for part, cell in _parts(device):
         yield f"  {_LETTERS[part]} {_part(part, cell)}"
 

@@ -43,7 +43,7 @@ def balanced(costs: Sequence[int], rooms: Sequence[int], start: int = 0) -> tupl
     if _fill(slots, rooms, 1.0) is None:
         return None
     low, high = 0.0, 1.0
-    for _ in range(_STEPS):
+    for _step in range(_STEPS):
         middle = (low + high) / 2
         if _fill(slots, rooms, middle) is None:
             low = middle

@@ -36,7 +36,7 @@ def pack(tensors: list[tuple[str, tuple[int, ...], str]]) -> list[list[Any]]:
     groups: dict[tuple[str, tuple[int, ...], str], list[int]] = {}
     for name, dims, kind in tensors:
         if name.startswith("blk."):
-            _, block, rest = name.split(".", 2)
+            block, rest = name.split(".", 2)[1:]
             groups.setdefault((f"blk.{{}}.{rest}", dims, kind), []).append(int(block))
         else:
             groups.setdefault((name, dims, kind), [])
