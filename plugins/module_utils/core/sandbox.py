@@ -33,10 +33,11 @@ def wrap(
     """
     settings = [f"{key}={value}" for key, value in {**ENVIRONMENT, **(env or {})}.items()]
     account = build_account(tree)
+    bounded = ["env", "-i", *settings, "timeout", "--signal=KILL", str(seconds), *argv]
     if account is None:
-        return ["env", "-i", *settings, *argv]
+        return bounded
     if not has_systemd():
-        return [*_drop(account), "env", "-i", *settings, *argv]
+        return [*_drop(account), *bounded]
     properties = {
         "DynamicUser": "yes",
         "SupplementaryGroups": MODEL_GROUP,

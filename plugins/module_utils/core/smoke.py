@@ -31,13 +31,12 @@ def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:
     tinymodel.write(model)
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
-    # a killed run leaves no server behind for long
-    argv = ["timeout", "--signal=KILL", str(2 * _SECONDS), server, "--model", model, "--host", "127.0.0.1"]
+    argv = [server, "--model", model, "--host", "127.0.0.1"]
     argv += ["--port", str(port), "--device", "none", "--ctx-size", "512", "--parallel", "1"]
     with (
         open(log, "wb") as output,
         sandbox.background(
-            tree, argv, unit=f"llama-smoke-{os.getpid()}", seconds=_SECONDS, log=output, env=_ENVIRONMENT
+            tree, argv, unit=f"llama-smoke-{os.getpid()}", seconds=2 * _SECONDS, log=output, env=_ENVIRONMENT
         ) as process,
     ):
         state = probe.wait_ready(url, _SECONDS, lambda: process.poll() is None)

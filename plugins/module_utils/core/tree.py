@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import errno
 import grp
 import os
 import pwd
 import re
+import stat
 from dataclasses import dataclass
 
 from .command import Account
@@ -127,10 +129,13 @@ def ensure(tree: Tree, check: bool = False) -> list[str]:
 
     :raises MissingTool: the user or the group of the system scope does not exist.
     """
-    return [path for path, owner, mode in _folders(tree) if _folder(path, owner, mode, check)]
+    inside = tree.work + os.sep  # belongs to whoever compiles, who could put links there
+    return [
+        path for path, owner, mode in _folders(tree) if _folder(path, owner, mode, check, not path.startswith(inside))
+    ]
 
 
-def _folders(tree: Tree) -> list[tuple[str, tuple[int, int] | None, int]]:
+def _folders(tree: Tree) -> list[tuple[str, tuple[int, int], int]]:
     me = (os.geteuid(), os.getegid())
     builder, readers = me, me
     if tree.system:
@@ -179,21 +184,32 @@ def _model_group() -> int:
         ) from None
 
 
-def _folder(path: str, owner: tuple[int, int] | None, mode: int, check: bool) -> bool:
+def _folder(path: str, owner: tuple[int, int], mode: int, check: bool, follow: bool) -> bool:
+    """Make a folder what it should be; True if that changed it.
+
+    It is held open while owner and mode are changed, so that nobody can put another one in its place meanwhile.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+    missing = not os.path.lexists(path)
     try:
-        state = os.lstat(path)
-    except FileNotFoundError:
-        state = None
-    if state is not None and not os.path.isdir(path):
-        raise InvalidInput(f"{path} should be a folder and is not.", "Move it away, or choose another root.")
-    wanted = owner or (os.geteuid(), os.getegid())
-    right = state is not None and (state.st_uid, state.st_gid) == wanted and state.st_mode & 0o7777 == mode
-    if right or check:
-        return not right
-    os.makedirs(path, exist_ok=True)
-    os.chown(path, *wanted)
-    os.chmod(path, mode)
-    return True
+        if missing and not check:
+            os.makedirs(path, exist_ok=True)
+        handle = os.open(path, flags)
+    except OSError as exc:
+        if check and isinstance(exc, FileNotFoundError):
+            return True
+        if exc.errno not in (errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOENT):
+            raise
+        raise InvalidInput(f"{path} should be a folder and is not.", "Move it away, or choose another root.") from exc
+    try:
+        state = os.fstat(handle)
+        right = (state.st_uid, state.st_gid) == owner and stat.S_IMODE(state.st_mode) == mode
+        if not right and not check:
+            os.fchown(handle, *owner)
+            os.fchmod(handle, mode)
+        return missing or not right
+    finally:
+        os.close(handle)
 
 
 def _below(path: str, parent: str) -> bool:
