@@ -20,6 +20,15 @@ BUILD = os.environ["LAB_BUILD_ID"]
 ROOT = "/opt/llama"
 UNITS = [("one", "llama-chat"), ("one", "llama-embed"), ("two", "llama-chat")]
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
+CORE = os.path.dirname(tinymodel.__file__)
+PROVE = """
+import json, os
+from core import smoke, tree
+here = tree.open_tree("/opt/llama", "system")
+folder = here.path("builds", ".staging-lab")
+os.makedirs(folder, exist_ok=True)
+print(json.dumps(smoke.prove(here, os.path.realpath(here.current) + "/bin/llama-server", folder)))
+"""
 WORST_EXPOSURE = 2.0  # of systemd-analyze security: 10 is a unit without any protection
 ASK = """
 import json, sys, urllib.error, urllib.request
@@ -164,6 +173,20 @@ def test_the_key_is_in_one_file_only(lab, key):
         file = host.file(path)
         assert (file.user, file.mode & 0o077) == ("root", 0)
     assert holders
+
+
+def test_a_benchmark_is_measured_without_rights(lab):
+    arguments = {"root": ROOT, "model": "tiny", "allow_busy": True, "tests": {"n_prompt": [8], "n_gen": [4]}}
+    result = lab["two"].ansible("llamaops.llama_cpp.llama_bench", json.dumps(arguments), check=False)
+    assert [row["test"] for row in result["rows"]] == ["pp8", "tg4"], result
+
+
+def test_a_fresh_build_is_proven_by_a_user_without_rights(lab):
+    """The smoke test of a build, on the real service manager; hosts of the lab have no compiler."""
+    for host in lab.values():
+        host.check_output("rm -rf /root/prove && mkdir /root/prove")
+        host.ansible("ansible.builtin.copy", json.dumps({"src": CORE, "dest": "/root/prove"}), check=False)
+        assert json.loads(host.check_output("cd /root/prove && python3 -c %s", PROVE))["answer"] == tinymodel.ANSWER
 
 
 def test_survives_a_kill(lab):
