@@ -1,31 +1,25 @@
 #!/usr/bin/env bash
-# static.sh - everything that is checked without running llama.cpp; ends with "N passed, N failed".
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+#
+# static.sh - everything that is checked without running llama.cpp, side by side; ends with "N passed, N failed".
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
 parent=$PWD/.build
 copy=$parent/ansible_collections/llamaops/llama_cpp # ansible-test insists on such a path and refuses links
-oldest=python3.9                                    # the oldest Python of a target
+logs=$parent/log/static
+oldest=python3.9 # the oldest Python of a target
+names=()
 export NO_COLOR=1 PIP_QUIET=1
-log=$parent/log/check.log
-failed=() passed=0
 
-check() { # NAME COMMAND...: show the output only of what failed
-  local name=$1 start=$SECONDS
-  shift
-  if "$@" >"$log" 2>&1; then
-    passed=$((passed + 1))
-    printf '  ok      %s (%d s)\n' "$name" $((SECONDS - start))
-  else
-    failed+=("$name")
-    printf '  FAILED  %s (%d s)\n' "$name" $((SECONDS - start))
-    sed 's/^/          /' "$log"
-  fi
+check() { # NAME COMMAND...
+  names+=("$1")
+  { SECONDS=0; "${@:2}" >"$logs/$1.log" 2>&1; echo "$? $SECONDS" >"$logs/$1.end"; } &
 }
 
 in_copy() { (cd "$copy" && ANSIBLE_COLLECTIONS_PATH=$parent "$@"); }
-
-shell_scripts() { git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs shellcheck; }
 
 make_copy() { # fresh, without what git ignores; a repository, for ansible-test asks the next one above for its files
   rm -rf "$copy"
@@ -34,6 +28,8 @@ make_copy() { # fresh, without what git ignores; a repository, for ansible-test 
   git -C "$copy" init -q
   git -C "$copy" add -A
 }
+
+shell_scripts() { git ls-files -co --exclude-standard -- '*.sh' .ci/run | xargs shellcheck; }
 
 get_pip() { # ansible-test fetches this from a site that not every network reaches; the package index does
   local cache=$HOME/.ansible/test/cache version
@@ -51,13 +47,20 @@ PYTHON
 }
 
 sanity() { # PYTHON-VERSION [FURTHER ARGUMENTS]
+  in_copy ansible-test sanity --local --color no --python "$@" 2>&1 | tee "$logs/sanity-$1.log"
+  [ "${PIPESTATUS[0]}" = 0 ] && ! grep -q 'All targets skipped' "$logs/sanity-$1.log"
+}
+
+all_sanity() { # with this Python, and what runs on targets with the oldest
   get_pip
-  in_copy ansible-test sanity --local --color no --python "$@" 2>&1 | tee "$log.sanity"
-  [ "${PIPESTATUS[0]}" = 0 ] && ! grep -q 'All targets skipped' "$log.sanity"
+  sanity "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')" || return
+  if $oldest -c pass 2>/dev/null; then
+    sanity "${oldest#python}" --test compile --test import
+  fi
 }
 
 package() { # builds, holds what users need, and nothing else
-  local dist=$parent/dist listing
+  local dist=$parent/dist listing wanted
   rm -rf "$dist"
   in_copy ansible-galaxy collection build --output-path "$dist" || return
   listing=$(tar -tzf "$dist"/llamaops-llama_cpp-*.tar.gz) || return
@@ -68,22 +71,30 @@ package() { # builds, holds what users need, and nothing else
   ! grep -E '^(tests|\.ci|extensions/molecule|Makefile)(/|$)' <<<"$listing"
 }
 
-mkdir -p "$parent/log"
+rm -rf "$logs"
+mkdir -p "$logs"
+make_copy
+check "ansible-test sanity" all_sanity
+check "ansible-lint production" in_copy ansible-lint --offline
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "mypy strict on the core" mypy
 check "shellcheck" shell_scripts
-make_copy
-check "ansible-lint, production" in_copy ansible-lint --offline
 check "antsibull-docs" in_copy antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
 check "antsibull-changelog" in_copy antsibull-changelog lint
 check "galaxy package" package
-check "ansible-test sanity" sanity "$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')"
-if $oldest -c pass 2>/dev/null; then
-  check "imports on $oldest" sanity "${oldest#python}" --test compile --test import
-else
-  echo "  not run: imports on $oldest, which is not here"
-fi
+wait
 
-echo "$passed passed, ${#failed[@]} failed"
-[ ${#failed[@]} = 0 ]
+failed=0
+for name in "${names[@]}"; do
+  read -r status seconds <"$logs/$name.end"
+  [ "$status" = 0 ] && word=ok || word=FAILED
+  printf '  %-7s %s (%d s)\n' "$word" "$name" "$seconds"
+  if [ "$status" != 0 ]; then
+    failed=$((failed + 1))
+    sed 's/^/          /' "$logs/$name.log"
+  fi
+done
+$oldest -c pass 2>/dev/null || echo "  not run imports on $oldest, which is not here"
+echo "$((${#names[@]} - failed)) passed, $failed failed"
+[ $failed = 0 ]
