@@ -38,7 +38,7 @@ def workers(built_root):
     if not program.exists():
         pytest.skip("the build has no ggml-rpc-server")
     endpoints, processes = [], []
-    for _ in range(2):
+    for _other in range(2):
         with socket.create_server(("127.0.0.1", 0)) as found:
             port = found.getsockname()[1]
         argv = [program, "-H", "127.0.0.1", "-p", str(port), "-t", "1"]

@@ -198,7 +198,7 @@ def planes_at(
         moved = stepped(metadata, step)
         if (
             moved is None
-            or any(feature == done for done, _ in steps)
+            or any(feature == done for done, _other in steps)
             or (feature == "query" and equal and steps[-1][0] == "width")
         ):
             continue
@@ -206,7 +206,7 @@ def planes_at(
             steps.append((feature, bench.measure(name, moved, way)))
         except OracleFailed:
             pass
-    for values, features in [(base, known), *(point for _, point in steps)]:
+    for values, features in [(base, known), *(point for _other, point in steps)]:
         for table, value_ in values.items():
             points.setdefault(table, []).append((value_, features))
     return known, {

@@ -100,12 +100,12 @@ def _print(
         f"{'launch':<28}{'cells':>6}{'exact':>7}{'compute p50':>13}{'p90':>8}{'worst -':>9}{'worst +':>9}{'missed':>8}"
     )
     for kind, found in sorted(errors.items()):
-        sizes = sorted(abs(error) for error, _ in found)
+        sizes = sorted(abs(error) for error, _other in found)
         sound = f"{sum(exact[kind])}" if kind in exact else "-"
         print(
             f"{kind:<28}{len(found):>6}{sound:>7}{sizes[len(sizes) // 2]:>13.1f}{sizes[int(len(sizes) * 0.9)]:>8.1f}"
-            f"{min(error for error, _ in found):>9.1f}{max(error for error, _ in found):>9.1f}"
-            f"{sum(bool(missed) for _, missed in found):>8}"
+            f"{min(error for error, _other in found):>9.1f}{max(error for error, _other in found):>9.1f}"
+            f"{sum(bool(missed) for _other, missed in found):>8}"
         )
     print(f"\n{'error of a device in total':<28}{'cells':>6}{'p50 %':>10}{'p90 %':>10}{'worst %':>10}")
     for name, found in totals.items():

@@ -90,9 +90,9 @@ class Index:
     """The tensors of a header in piles, for one kind of buffer; made once, it serves many launches."""
 
     def __init__(self, tensors: Sorted, hp: Hparams, backend: str) -> None:
-        self.dense = [_Pile() for _ in hp.layers]
-        self.experts = [_Pile() for _ in hp.layers]
-        self.inputs, self.output, self.tied, self.everywhere, self.lazy = (_Pile() for _ in range(5))
+        self.dense = [_Pile() for _other in hp.layers]
+        self.experts = [_Pile() for _other in hp.layers]
+        self.inputs, self.output, self.tied, self.everywhere, self.lazy = (_Pile() for _other in range(5))
         single = {"inputs": self.inputs, "output": self.output, "tied": self.tied, "everywhere": self.everywhere,
                   "lazy": self.lazy}  # fmt: skip
         layered = {"dense": self.dense, "experts": self.experts}
