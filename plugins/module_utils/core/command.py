@@ -65,7 +65,7 @@ def run(
     """
     start = time.monotonic()
     try:
-        process = subprocess.Popen(
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # the core knows no AnsibleModule
             list(argv),
             cwd=cwd,
             env=None if env is None else dict(env),

@@ -70,7 +70,7 @@ def background(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `argv` unprivileged while the block runs; it has ended, with its children, when the block ends."""
     command = wrap(tree, argv, unit=unit, seconds=seconds, env=env)
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # pylint: disable=ansible-bad-function  # as in command.run
         command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
     )
     try:
