@@ -10,7 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleFilterError
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import LlamaOpsError
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.inventory import merge_instances
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.inventory import merge_instances
 
 DOCUMENTATION = r"""
 name: merge_instances

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import modellist
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import LlamaOpsError
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model import modellist
 
 DOCUMENTATION = r"""
 name: model_sets

@@ -17,7 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import lock, tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import lock
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
 from fixtures.gguf_bytes import U32, gguf_model
 

@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_runs import REPOSITORY
 
 TESTS = {"n_prompt": [32], "n_gen": [8, 16], "n_depth": [0, 64], "repetitions": 3}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import openai
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 
 KEY = "a-key-that-nobody-else-has"
 

@@ -11,7 +11,8 @@ import subprocess
 import time
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import probe, tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import probe
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ def test_a_core_file_is_read_in_one_sitting(path: Path) -> None:
 
 
 def test_the_probe_stands_alone() -> None:
-    assert [name for name in imports(parsed(PLUGINS / "module_utils/core/probe.py")) if name.startswith(".")] == []
+    assert [
+        name for name in imports(parsed(PLUGINS / "module_utils/core/instance/probe.py")) if name.startswith(".")
+    ] == []
 
 
 @by_name(ADAPTER)

@@ -12,9 +12,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import modelinfo, modelref
 from ..core import tree as trees
 from ..core.errors import InvalidInput
+from ..core.model import modelinfo, modelref
 from .gguf_model import HUB_ARGUMENTS, open_hub
 from .module import need_libraries
 

@@ -15,13 +15,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import fetch, modelgc, modelref, modelset
 from ..core.errors import MissingLibrary
-from ..core.fetch import Outcome
-from ..core.hub import Hub
-from ..core.modelref import Request
-from ..core.modelset import ModelSet
-from ..core.modelsource import Options
+from ..core.model import fetch, modelgc, modelref, modelset
+from ..core.model.fetch import Outcome
+from ..core.model.hub import Hub
+from ..core.model.modelref import Request
+from ..core.model.modelset import ModelSet
+from ..core.model.modelsource import Options
 from ..core.progress import Progress
 from ..core.tree import Tree, ensure
 from .module import ROOT_ARGUMENTS, need_libraries

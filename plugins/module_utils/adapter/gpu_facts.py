@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import gpu
+from ..core.host import gpu
 from ..core.tree import open_tree
 from .module import need_libraries
 

@@ -15,7 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..core import bench, benchresult
 from ..core.errors import Prerequisite
-from ..core.instance import CACHE_TYPES
+from ..core.instance.definition import CACHE_TYPES
 from ..core.tree import Tree
 from .module import ROOT_ARGUMENTS
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import building, source
-from ..core.building import Outcome, State
-from ..core.buildplan import Request
+from ..core.build import building, source
+from ..core.build.building import Outcome, State
+from ..core.build.buildplan import Request
 from ..core.tree import Tree
 from .module import ROOT_ARGUMENTS
 

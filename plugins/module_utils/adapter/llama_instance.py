@@ -15,30 +15,31 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import change, deploy, instance, launch, lock, probe, service, sizes, unit
-from ..core.change import Step
+from ..core import lock, sizes
 from ..core.files import read_json, read_text
-from ..core.service import Manager
+from ..core.instance import change, definition, deploy, launch, probe, service, unit
+from ..core.instance.change import Step
+from ..core.instance.service import Manager
 from ..core.tree import Tree, ensure
 from .module import ROOT_ARGUMENTS
 
 ITEM = {
     "name": {"type": "str", "required": True},
-    "kind": {"type": "str", "choices": list(instance.KINDS)},
-    "state": {"type": "str", "choices": list(instance.STATES)},
+    "kind": {"type": "str", "choices": list(definition.KINDS)},
+    "state": {"type": "str", "choices": list(definition.STATES)},
     "model": {"type": "str"},
     "port": {"type": "int"},
     "bind": {"type": "str"},
     "keys": {"type": "list", "elements": "str", "no_log": False},
     "ctx_size": {"type": "int"},
     "parallel": {"type": "int"},
-    "cache_type_k": {"type": "str", "choices": list(instance.CACHE_TYPES)},
-    "cache_type_v": {"type": "str", "choices": list(instance.CACHE_TYPES)},
+    "cache_type_k": {"type": "str", "choices": list(definition.CACHE_TYPES)},
+    "cache_type_v": {"type": "str", "choices": list(definition.CACHE_TYPES)},
     "build": {"type": "str"},
     "options": {"type": "dict"},
     "allow_unsafe": {"type": "list", "elements": "str"},
     "env": {"type": "dict"},
-    "restart": {"type": "str", "choices": list(instance.RESTARTS)},
+    "restart": {"type": "str", "choices": list(definition.RESTARTS)},
     "start_timeout": {"type": "int"},
     "drain_timeout": {"type": "int"},
     "memory_max": {"type": "str"},
@@ -56,13 +57,13 @@ ARGUMENTS = {
 INFO_ARGUMENTS = {**ROOT_ARGUMENTS, "manager": MANAGER, "names": {"type": "list", "elements": "str"}}
 
 
-def read_instances(params: Mapping[str, Any]) -> list[instance.Instance]:
+def read_instances(params: Mapping[str, Any]) -> list[definition.Instance]:
     """The instances of the arguments, checked; sizes in bytes."""
     entries = [dict(entry) for entry in params["instances"]]
     for entry in entries:
         if entry.get("memory_max") is not None:
             entry["memory_max"] = sizes.to_bytes(f"Instance {entry['name']!r}: memory_max", entry["memory_max"])
-    return instance.read_all(entries, params["address"])
+    return definition.read_all(entries, params["address"])
 
 
 def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step], list[str]]:
@@ -70,7 +71,7 @@ def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step
     wanted = read_instances(module.params)
     orphans = change.orphans(manager, wanted)
     if module.params["purge"]:
-        wanted += [instance.Instance(name=name, state="absent") for name in orphans]
+        wanted += [definition.Instance(name=name, state="absent") for name in orphans]
     return change.plan(tree, manager, wanted, module.params["keys"] or {}, preview=module.check_mode), orphans
 
 
@@ -140,7 +141,7 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
     return shown
 
 
-def endpoint(item: instance.Instance, address: str | None) -> str:
+def endpoint(item: definition.Instance, address: str | None) -> str:
     """Where clients reach an instance: its own address, or the host's when it listens on all."""
     if item.host not in ("0.0.0.0", "::"):
         return item.url

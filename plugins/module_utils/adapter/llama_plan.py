@@ -13,11 +13,14 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import builds, command, gpu, modelset, sandbox
+from ..core import command, sandbox
+from ..core.build import builds
 from ..core.errors import InvalidInput, Prerequisite
+from ..core.host import gpu
 from ..core.memory import answer, exact, shards
 from ..core.memory.choose import RUNGS
 from ..core.memory.plan import Model
+from ..core.model import modelset
 from ..core.tree import open_tree
 from .module import need_libraries
 

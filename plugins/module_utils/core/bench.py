@@ -13,10 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
-from . import benchresult, builds, command, gguf, lock, modelset, process, sandbox
+from . import benchresult, command, gguf, lock, sandbox
+from .build import builds
 from .errors import Busy, InvalidInput, Prerequisite
 from .files import sha256_of
-from .instance import CACHE_TYPES
+from .host import process
+from .instance.definition import CACHE_TYPES
+from .model import modelset
 from .names import check_keys
 from .tree import Tree
 

@@ -17,7 +17,7 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from .errors import Untrusted
-from .modelset import ModelFile
+from .model.modelset import ModelFile
 from .tree import Tree
 
 SCHEMA = 1

@@ -10,8 +10,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import lock, probe, service, venv
+from . import lock, venv
 from .files import read_text, write_text
+from .instance import probe, service
 from .tree import Tree, ensure
 
 

@@ -16,9 +16,9 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import fetch, modelref
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.hub import Hub
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.modelsource import Options
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model import fetch, modelref
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.hub import Hub
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.modelsource import Options
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
 from fixtures import local_hub
 from fixtures.gguf_bytes import U32, gguf_model

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf_types import TENSOR_TYPES
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf.types import TENSOR_TYPES
 
 BLOCKS = {kind.name.lower(): kind.block for kind in TENSOR_TYPES.values()}
 # Q4_K_M: Q4_K, and Q6_K for what hurts most.

@@ -15,11 +15,7 @@ sys.path[:0] = [str(HERE), str(HERE.parents[1] / "unit" / "core" / "memory")]
 
 import geometry  # noqa: E402
 import recorded  # noqa: E402
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import (  # noqa: E402
-    cache,
-    compute,
-    layers,
-)
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import cache, compute, layers  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.plan import Model  # noqa: E402
 from test_recorded import device, launch_of  # noqa: E402

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf_types import TENSOR_TYPES
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf.types import TENSOR_TYPES
 
 ALIGNMENT = 32
 NUMBERS = {kind.name.lower(): number for number, kind in TENSOR_TYPES.items()}

@@ -10,7 +10,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bench, benchresult, modelset, tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bench, benchresult
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import (
     Busy,
     CommandFailed,
@@ -19,6 +20,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors imp
     Untrusted,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.files import sha256_of, write_json
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model import modelset
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
 
 RECORDED = Path(__file__).parents[2] / "fixtures" / "llama-bench.json"

@@ -13,17 +13,18 @@ import time
 import pytest
 import testinfra
 import yaml
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tinymodel
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 
 INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
 BUILD = os.environ["LAB_BUILD_ID"]
 ROOT = "/opt/llama"
 UNITS = [("one", "llama-chat"), ("one", "llama-embed"), ("two", "llama-chat")]
 CHAT = {"messages": [{"role": "user", "content": "Say hello."}]}
-CORE = os.path.dirname(tinymodel.__file__)
+CORE = os.path.dirname(os.path.dirname(tinymodel.__file__))
 PROVE = """
 import json, os
-from core import smoke, tree
+from core import tree
+from core.build import smoke
 here = tree.open_tree("/opt/llama", "system")
 folder = here.path("builds", ".staging-lab")
 os.makedirs(folder, exist_ok=True)

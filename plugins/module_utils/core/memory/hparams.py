@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ..errors import Untrusted
 from ..gguf import Header
-from ..gguf_reader import Value
+from ..gguf.reader import Value
 from . import architectures
 from .architectures import Traits
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..gguf import Header, Tensor
-from ..gguf_types import TENSOR_TYPES
+from ..gguf.types import TENSOR_TYPES
 from .hparams import Hparams
 from .launch import Launch, padded
 from .layers import HOST, Placement

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf import Header, Tensor
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf_types import TENSOR_TYPES
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf.types import TENSOR_TYPES
 
 FOLDER = Path(__file__).resolve().parents[3] / "fixtures" / "planner"
 NUMBERS = {kind.name.lower(): number for number, kind in TENSOR_TYPES.items()}

@@ -1,0 +1,187 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Making, activating and removing builds: the effects of a plan, under the lock of the root."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+from .. import lock, sandbox
+from .. import tree as trees
+from ..command import Result, run
+from ..errors import MissingTool
+from ..files import sha256_of, write_json
+from ..tree import Tree
+from . import builds, capabilities, checkout, compile, recipe, smoke, toolchain
+from .buildplan import Plan, Request, decide
+from .builds import Build
+from .source import Exact
+from .toolchain import Toolchain
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What a root holds: the active build, the one before, all ids (the newest first)."""
+
+    active: str | None
+    previous: str | None
+    ids: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run found, did (in check mode: would do), and left.
+
+    :param build: the build this was about; None where it is not there (yet).
+    """
+
+    plan: Plan
+    before: State
+    after: State
+    build: Build | None
+
+
+def look(tree: Tree) -> State:
+    """The state of a root."""
+    active, previous = builds.active(tree), builds.previous(tree)
+    names = tuple(build.id for build in builds.list_builds(tree))
+    return State(active.id if active else None, previous.id if previous else None, names)
+
+
+def ensure(tree: Tree, request: Request, check: bool, wait: float, progress: Progress = lambda text: None) -> Outcome:
+    """Bring a root to what is asked for. The lock is taken only when there is something to do.
+
+    :param check: only say what would be done.
+    :param wait: seconds to wait for another run on this root.
+    :param progress: gets a word for each step.
+    :raises Busy: another run holds the lock. :raises LlamaOpsError: as the steps do; what was active stays active.
+    """
+    tools = toolchain.find(tree)
+    before = look(tree)
+    plan = decide(tree, request, tools, check)
+    if check or not plan.changes:
+        after = State(plan.active, plan.previous, plan.ids)
+        return Outcome(plan, before, after, _there(tree, plan))
+    with _plain_rights(), _full_disk_named(tree):
+        trees.ensure(tree)
+        with lock.hold(tree, "llama_build", wait) as handle:
+            builds.clean(tree)
+            plan = _apply(tree, request, tools, plan.exact, handle, progress)
+    return Outcome(plan, before, look(tree), _there(tree, plan))
+
+
+def _there(tree: Tree, plan: Plan) -> Build | None:
+    return next((build for build in builds.list_builds(tree) if build.id == plan.build_id), None)
+
+
+def _apply(
+    tree: Tree, request: Request, tools: Toolchain, exact: Exact | None, handle: int, progress: Progress
+) -> Plan:
+    """Decide once more, now that nobody else writes, and do it. Returns the plan with the id that came of it."""
+    plan = decide(tree, request, tools, False, exact)
+    if plan.compile and plan.exact is None:
+        plan = decide(tree, request, tools, False, checkout.find_short(tree, request.source, tools))
+    if plan.compile:
+        made = _make(tree, request, plan, tools, handle, progress)
+        plan = replace(plan, build_id=made.id)
+    if plan.activate:
+        build = builds.find(tree, plan.build_id or "")
+        if request.active:
+            build.verify()
+        builds.activate(tree, build)
+    for build_id in plan.remove:
+        builds.remove(tree, build_id)
+    return plan
+
+
+def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: int, progress: Progress) -> Build:
+    """Fetch, compile, prove, and put into place."""
+    if plan.exact is None or plan.recipe is None:
+        raise RuntimeError("A build was planned without a source tree or a compiler.")
+    number = checkout.prepare(tree, request.source, plan.exact, tools, progress)
+    options = {
+        **plan.recipe["cmake"],
+        "LLAMA_BUILD_COMMIT": recipe.commit7(plan.exact.commit),
+        "LLAMA_BUILD_NUMBER": str(number),
+    }
+    jobs = toolchain.jobs(request.jobs)
+    done = compile.compile_tree(tree, tools, options, recipe.digest(plan.recipe), jobs, [handle], progress)
+    version = checkout.version(tree, number)
+    manifest = {
+        "build_number": number,
+        "compile": {"ccache": "ccache" in tools.programs, "jobs": done.jobs, "seconds": round(done.seconds, 1)},
+        "id": recipe.build_id(version, plan.recipe),
+        "recipe": plan.recipe,
+        "schema": builds.SCHEMA,
+        "source": dict(plan.exact.record),
+        "tools": toolchain.versions(tools),
+        "version": version,
+    }
+    return _install(tree, manifest, done.tools, progress)
+
+
+def _install(tree: Tree, manifest: dict[str, Any], names: Sequence[str], progress: Progress) -> Build:
+    """Copy the programs into a staging folder, prove them there, and give it its final name."""
+    staging = os.path.join(tree.builds, f"{builds.STAGING}{manifest['id']}-{os.getpid()}")
+    try:
+        for folder in ("bin", "lib", "smoke"):
+            os.makedirs(os.path.join(staging, folder))
+        compile.copy_out(tree, names, os.path.join(staging, "bin"))
+        progress("smoke test")
+        server = os.path.join(staging, "bin", "llama-server")
+        document = capabilities.read(server, lambda argv: _run_fresh(tree, argv))
+        write_json(os.path.join(staging, "capabilities.json"), document)
+        proof = smoke.prove(tree, server, os.path.join(staging, "smoke"))
+        shutil.rmtree(os.path.join(staging, "smoke"))
+        files = {name: _facts(staging, name) for name in ["capabilities.json", *(f"bin/{name}" for name in names)]}
+        created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
+        write_json(
+            os.path.join(staging, "manifest.json"), {**manifest, "created": created, "files": files, "smoke": proof}
+        )
+        return builds.place(tree, staging, manifest["id"])
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+
+
+def _run_fresh(tree: Tree, argv: Sequence[str]) -> Result:
+    command = sandbox.wrap(tree, argv, unit=f"llama-ask-{os.getpid()}", seconds=30)
+    return run(command, timeout=60, check=False)
+
+
+def _facts(folder: str, name: str) -> dict[str, Any]:
+    path = os.path.join(folder, name)
+    return {"sha256": sha256_of(path), "size": os.stat(path).st_size}
+
+
+@contextlib.contextmanager
+def _plain_rights() -> Iterator[None]:
+    """What is made in the block can be read by everybody, whatever the caller's umask."""
+    before = os.umask(0o022)
+    try:
+        yield
+    finally:
+        os.umask(before)
+
+
+@contextlib.contextmanager
+def _full_disk_named(tree: Tree) -> Iterator[None]:
+    """Say in words that the disk is full."""
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise MissingTool(
+            f"The disk of {tree.root} is full; what was active stays active.",
+            f"Make room ({tree.work} and {tree.cache} may be deleted at any time), then run this again.",
+        ) from exc

@@ -1,0 +1,155 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The facts that `ansible_facts.llama_gpu` holds: the GPUs of this host, and the host itself."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import LlamaOpsError, MissingLibrary
+from ..files import read_text
+from . import machine, nvml
+
+SCHEMA = 1
+_NVIDIA, _AMD, _INTEL = "0x10de", "0x1002", "0x8086"
+_VENDORS = {_NVIDIA: "NVIDIA", _AMD: "AMD", _INTEL: "Intel"}
+# PCI base classes: display controller, and processing accelerator (AMD's Instinct boards)
+_DISPLAY, _ACCELERATOR = "0x03", "0x12"
+
+
+@dataclass(frozen=True)
+class BusGPU:
+    """A GPU on the PCI bus: address (`0000:3b:00.0`), vendor id, bound kernel driver, NUMA node."""
+
+    address: str
+    vendor: str
+    driver: str | None
+    numa: int | None
+
+    @property
+    def wanted(self) -> bool:
+        """True for an NVIDIA GPU that this host itself should drive; False when a virtual machine got it."""
+        return self.vendor == _NVIDIA and self.driver != "vfio-pci"
+
+    def __str__(self) -> str:
+        return f"{_VENDORS[self.vendor]} GPU {self.address} (kernel driver: {self.driver or 'none'})"
+
+
+class TooFewGPUs(LlamaOpsError):
+    """The host shows fewer GPUs than its inventory says."""
+
+
+def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
+    """`{schema, devices, host, driver, cuda, reason}`.
+
+    `reason` says why a GPU that is there, or any GPU at all, is not among the devices; else None.
+
+    :param root: the folder that holds `proc`, `sys`, `etc` and `run`.
+    :param expected: GPUs this host must have; 0 states that it serves from its CPU whatever the bus shows.
+    :raises MissingLibrary: psutil is missing, or nvidia-ml-py while an NVIDIA GPU is visible.
+    :raises nvml.DriverSilent: an NVIDIA GPU is visible and its driver does not answer for it.
+    :raises TooFewGPUs: fewer than expected.
+    """
+    bus = scan(root)
+    facts = machine.read(root)
+    notes: list[str] = []
+    reading = _ask_nvml([] if expected == 0 else [gpu for gpu in bus if gpu.wanted], notes)
+    numa = {gpu.address: gpu.numa for gpu in bus}
+    devices = [{**device, "numa": numa.get(device["pci"])} for device in reading.devices]
+    # a container sees GPUs on the bus that were not given to it; a stated number decides by itself
+    strict = facts["container"] is None and expected is None
+    notes += _left_out(bus, {device["pci"] for device in devices}, strict)
+    if not bus and not devices:
+        notes.insert(0, "No GPU is on the PCI bus.")
+    if expected is not None and len(devices) < expected:
+        raise TooFewGPUs(
+            f"This host shows {len(devices)} of {expected} expected GPUs. {' '.join(notes)}".strip(),
+            "Repair it, or correct llama_gpus in the inventory.",
+            expected=expected,
+            found=len(devices),
+        )
+    return {
+        "schema": SCHEMA,
+        "devices": devices,
+        "host": facts,
+        "driver": reading.driver,
+        "cuda": reading.cuda,
+        "reason": " ".join(notes) or None,
+    }
+
+
+def scan(root: str = "/") -> list[BusGPU]:
+    """The NVIDIA, AMD and Intel GPUs on the PCI bus, by address."""
+    folders = glob.glob(os.path.join(glob.escape(root), "sys/bus/pci/devices/*"))
+    return [gpu for folder in sorted(folders) if (gpu := _bus_gpu(folder))]
+
+
+def nvidia_visible(root: str = "/") -> bool:
+    """Whether an NVIDIA GPU is on the bus that this host itself should drive."""
+    return any(gpu.wanted for gpu in scan(root))
+
+
+def _bus_gpu(folder: str) -> BusGPU | None:
+    vendor, kind, node = (_word(folder, name) for name in ("vendor", "class", "numa_node"))
+    if vendor not in _VENDORS or not (kind.startswith(_DISPLAY) or (kind.startswith(_ACCELERATOR) and vendor == _AMD)):
+        return None
+    driver = os.path.join(folder, "driver")
+    return BusGPU(
+        address=os.path.basename(folder).lower(),
+        vendor=vendor,
+        driver=os.path.basename(os.readlink(driver)) if os.path.islink(driver) else None,
+        # the kernel writes -1 where the firmware names no node
+        numa=int(node) if node.isdigit() else None,
+    )
+
+
+def _ask_nvml(visible: Sequence[BusGPU], notes: list[str]) -> nvml.Reading:
+    """NVML's answer. Its silence is an error when GPUs are visible, else a note."""
+    try:
+        return nvml.read()
+    except MissingLibrary:
+        if visible:
+            raise
+    except nvml.DriverSilent as exc:
+        if visible:
+            seen = ", ".join(str(gpu) for gpu in visible)
+            raise nvml.DriverSilent(f"{seen}: {exc.problem}", _remedy(visible, exc), **exc.details) from exc
+        if exc.details["nvml_error"] != nvml.LIBRARY_NOT_FOUND:
+            notes.append(exc.problem)
+    return nvml.Reading(None, None, [])
+
+
+def _remedy(visible: Sequence[BusGPU], error: nvml.DriverSilent) -> str:
+    if any(gpu.driver == "nouveau" for gpu in visible):
+        return "The kernel driver nouveau holds the GPU: install NVIDIA's driver, which blocks nouveau, and reboot."
+    return error.remedy
+
+
+def _left_out(bus: Sequence[BusGPU], answered: set[str | None], strict: bool) -> list[str]:
+    """A sentence for each GPU on the bus that is not among the devices.
+
+    :param strict: refuse a GPU that NVIDIA's driver should have listed and did not.
+    """
+    notes = []
+    for gpu in bus:
+        if gpu.address in answered:
+            continue
+        if strict and gpu.wanted and gpu.driver in ("nvidia", None):
+            raise nvml.DriverSilent(f"{gpu}: NVIDIA's driver answers, but does not list it.", nvml.SEE_DMESG)
+        if gpu.vendor == _NVIDIA:
+            notes.append(f"{gpu}: {'not usable here' if gpu.wanted else 'handed to a virtual machine'}.")
+        else:
+            notes.append(f"{gpu}: detected, not read by this version.")
+    return notes
+
+
+def _word(folder: str, name: str) -> str:
+    try:
+        return (read_text(os.path.join(folder, name)) or "").strip().lower()
+    except OSError:
+        return ""

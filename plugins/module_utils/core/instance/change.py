@@ -1,0 +1,146 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What has to change for the instances of a host to be what the inventory says; nothing is changed here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from .. import files
+from ..errors import Busy, InvalidInput, Prerequisite
+from ..host import ports
+from ..tree import Tree
+from . import launch, unit
+from .definition import Instance, key_text
+from .service import Manager, Status, process_started
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is to be done for one instance, and why. Texts are None where there is no file."""
+
+    instance: Instance
+    actions: tuple[str, ...]
+    status: Status
+    before: str | None = None
+    after: str | None = None
+    launch: unit.Launch | None = None
+    keys_before: str | None = None
+    keys_after: str | None = None
+    restart_pending: bool = False
+    warning: str = ""
+
+    @property
+    def name(self) -> str:
+        return self.instance.name
+
+    @property
+    def stops(self) -> bool:
+        return bool({"stop", "restart", "remove"} & set(self.actions))
+
+
+def plan(
+    tree: Tree, manager: Manager, instances: Sequence[Instance], keys: Mapping[str, str], preview: bool = False
+) -> list[Step]:
+    """The difference between the inventory and the host; changes nothing.
+
+    :param keys: values of API keys by name.
+    :param preview: a missing build or model becomes a warning: an earlier step would make it.
+    :raises InvalidInput: an instance cannot be served as asked, or a unit file is not ours.
+    :raises Busy: a port belongs to somebody else.
+    """
+    steps = [_step(tree, manager, instance, keys, preview) for instance in instances]
+    leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
+    for step in steps:
+        if {"start", "restart"} & set(step.actions):
+            _check_port(step, leaving)
+    return steps
+
+
+def orphans(manager: Manager, instances: Sequence[Instance]) -> list[str]:
+    """Instances that have a unit of ours and are not in the list."""
+    listed = {instance.name for instance in instances}
+    return [name for name in manager.managed() if name not in listed]
+
+
+def _step(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, str], preview: bool) -> Step:
+    path = manager.path(instance.name)
+    before = files.read_text(path)
+    if before is not None and "Instance" not in unit.facts_of(before):
+        raise InvalidInput(
+            f"{path} exists and was not written by llamaops.llama_cpp; it is left alone.",
+            "Give the instance another name, or remove that unit.",
+        )
+    status = manager.status(instance.name) if before is not None else Status(False)
+    keys_before = files.read_text(launch.key_path(tree, instance.name))
+    if instance.state == "absent":
+        there = before is not None or keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
+        return Step(instance, ("remove",) if there else (), status, before, None, keys_before=keys_before)
+    keys_after = key_text(instance, keys) if instance.keys else None
+    try:
+        wanted = launch.resolve(tree, manager, instance)
+    except Prerequisite as exc:
+        if not preview:
+            raise
+        return Step(instance, ("write", "start"), status, before, warning=str(exc))
+    after = manager.render(wanted)
+    return decide(Step(instance, (), status, before, after, wanted, keys_before, keys_after))
+
+
+def decide(step: Step) -> Step:
+    """Fill in the actions of a step whose texts and state are known."""
+    instance, active = step.instance, step.status.active
+    actions = ["write"] if step.before != step.after else []
+    actions += ["keys"] if step.keys_before != step.keys_after else []
+    if not instance.wanted:
+        actions += ["stop"] if active else []
+        actions += ["disable"] if step.status.enabled and "write" not in actions else []
+        return _with(step, actions)
+    essential = _essential_change(step)
+    due = essential or (instance.restart == "always" and "write" in actions) or instance.state == "restarted"
+    if not active:
+        actions.append("start")
+    elif due and (instance.restart != "never" or instance.state == "restarted"):
+        actions.append("restart")
+    elif not step.status.enabled:
+        actions.append("enable")
+    pending = active and "restart" not in actions and (due or "write" in actions)
+    return _with(step, actions, pending)
+
+
+def _essential_change(step: Step) -> bool:
+    """True when what runs is not what is wanted: command, environment, build, model or keys."""
+    if step.keys_before != step.keys_after or step.before is None or step.after is None:
+        return True
+    if unit.identity(step.before) != unit.identity(step.after):
+        return True
+    return step.status.active and step.launch is not None and not _process_matches(step.status.pid, step.launch)
+
+
+def _process_matches(pid: int, wanted: unit.Launch) -> bool:
+    """Does a process run exactly this command, and was it started after its key file was written?"""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            argv = file.read().decode("utf-8", "replace").split("\0")[:-1]
+        keyed = os.stat(wanted.key_file).st_mtime if wanted.key_file else 0.0
+    except OSError:
+        return False
+    return argv == list(wanted.command.argv) and keyed <= process_started(pid)
+
+
+def _check_port(step: Step, leaving: set[int]) -> None:
+    holder = ports.holder(step.instance.host, step.instance.port)
+    if holder is None or (holder.pid and holder.pid in leaving | {step.status.pid}):
+        return
+    raise Busy(
+        f"Instance {step.name!r} wants port {step.instance.port}, which {ports.describe(holder)} holds.",
+        "Stop that process, or choose another port.",
+    )
+
+
+def _with(step: Step, actions: Sequence[str], pending: bool = False) -> Step:
+    return dataclasses.replace(step, actions=tuple(actions), restart_pending=pending)

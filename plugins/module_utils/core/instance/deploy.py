@@ -1,0 +1,162 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Applying changes to instances: stop, write, start, prove; restore what ran when the proof fails."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from .. import files
+from ..errors import LlamaOpsError, NotProven
+from ..host import ports
+from ..tree import Tree
+from . import launch, logreason, probe, unit
+from .change import Step
+from .service import Manager
+
+
+def apply(tree: Tree, manager: Manager, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+    """Do what the steps say: stops first, then each start with its proof. Returns the proofs by name.
+
+    :raises NotProven: an instance did not answer; the unit that ran before runs again.
+    """
+    for step in steps:
+        if step.actions:
+            _write_keys(tree, step)
+    for step in steps:
+        _retire(tree, manager, step)
+    proofs = {}
+    for step in steps:
+        if {"start", "restart"} & set(step.actions):
+            proofs[step.name] = _launch(tree, manager, step)
+        elif step.instance.wanted and step.status.active:
+            proofs[step.name] = _still_healthy(manager, step)
+        if "write" in step.actions:  # now that it is proven, or is to stand still
+            _remember(tree, manager, step)
+    return proofs
+
+
+def _retire(tree: Tree, manager: Manager, step: Step) -> None:
+    """The part of a step that ends or writes something and starts nothing."""
+    if step.stops and step.status.active:
+        drain(step)
+    if "remove" in step.actions:
+        manager.remove(step.name)
+        files.remove_file(launch.key_path(tree, step.name))
+        files.remove_file(os.path.join(launch.folder(tree, step.name), "instance.json"))
+        if os.path.isdir(launch.folder(tree, step.name)):
+            os.rmdir(launch.folder(tree, step.name))
+        return
+    if {"stop", "restart"} & set(step.actions):
+        manager.stop(step.name)
+    if "write" in step.actions and step.after is not None:
+        manager.install(step.name, step.after)
+    if step.actions:
+        manager.enable(step.name, step.instance.wanted)
+
+
+def drain(step: Step) -> None:
+    """Wait until no request is worked on, at most `drain_timeout`: a server that is told to stop cuts them off."""
+    key = (step.keys_before or "").partition("\n")[0] or None
+    url = unit.facts_of(step.before or "").get("URL", step.instance.url)
+    deadline = time.monotonic() + step.instance.drain_timeout
+    while probe.busy_slots(url, key) and time.monotonic() < deadline:
+        time.sleep(0.5)
+
+
+def _launch(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
+    try:
+        return _start_and_prove(manager, step)
+    except Exception as exc:  # whatever went wrong, what ran before must run again
+        manager.stop(step.name)
+        restored = _restore(tree, manager, step)
+        known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
+        raise NotProven(
+            f"Instance {step.name!r} did not come up: {known.problem.rstrip('.')}.",
+            ("The unit that ran before runs again. " if restored else "It is stopped. ")
+            + f"Its command: {step.launch.command.line if step.launch else ''}",
+            instance=step.name,
+            restored=restored,
+            log=known.details.get("log", ""),
+        ) from exc
+
+
+def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
+    seconds = step.launch.start_timeout if step.launch else 60
+    mark = manager.mark(step.name)
+    manager.start(step.name, seconds)
+    pid = manager.status(step.name).pid
+    state = probe.wait_ready(step.instance.url, seconds, lambda: os.path.exists(f"/proc/{pid}")) if pid else ""
+    status = manager.status(step.name)
+    if state != probe.READY or not status.active:
+        log = manager.log(step.name, mark)
+        reason = logreason.find(log) or f"it is {state or 'not running'}; the service manager says: {status.detail}"
+        raise NotProven(reason, log=log[-4000:])
+    holder = ports.holder(step.instance.host, step.instance.port)
+    if holder is not None and holder.pid and holder.pid != status.pid:
+        raise NotProven(f"{ports.describe(holder)} answers on its port.")
+    try:
+        return probe.prove(step.instance.kind, step.instance.url, _first_key(step), float(seconds))
+    except probe.ProbeError as exc:
+        raise NotProven(f"it is ready and gives no answer: {exc}", log=manager.log(step.name, mark)[-4000:]) from exc
+
+
+def _still_healthy(manager: Manager, step: Step) -> dict[str, Any]:
+    """An instance that already runs must be ready, or become so; it is never restarted for this."""
+    seconds = step.launch.start_timeout if step.launch else 60
+    if probe.wait_ready(step.instance.url, seconds, lambda: os.path.exists(f"/proc/{step.status.pid}")) != probe.READY:
+        raise NotProven(
+            f"Instance {step.name!r} runs (process {step.status.pid}) and is not ready at {step.instance.url}.",
+            f"Look at its log; restart it with state: restarted. Unit: {manager.path(step.name)}",
+        )
+    return {}
+
+
+def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
+    """Bring back the unit that was proven before. True if it answers again."""
+    if not step.status.active or step.before is None:
+        manager.enable(step.name, False)
+        return False
+    _write_key_file(tree, step.name, step.keys_before)
+    manager.install(step.name, step.before)
+    manager.start(step.name, 60)
+    url = unit.facts_of(step.before).get("URL", step.instance.url)
+    return probe.wait_ready(url, 60) == probe.READY
+
+
+def _write_keys(tree: Tree, step: Step) -> None:
+    if "keys" in step.actions:
+        _write_key_file(tree, step.name, step.keys_after)
+
+
+def _write_key_file(tree: Tree, name: str, text: str | None) -> None:
+    path = launch.key_path(tree, name)
+    if text is None:
+        files.remove_file(path)
+    else:
+        files.write_text(path, text, 0o600)
+
+
+def _remember(tree: Tree, manager: Manager, step: Step) -> None:
+    """Write instance.json: the same facts as the unit, for people and programs; it can be deleted any time."""
+    if step.launch is None:
+        return
+    os.makedirs(launch.folder(tree, step.name), exist_ok=True)
+    document = {
+        "schema": 1,
+        "unit": manager.path(step.name),
+        "manager": manager.kind,
+        "facts": dict(step.launch.facts),
+        "command": list(step.launch.command.argv),
+        "environment": dict(step.launch.command.env),
+        "command_line": step.launch.command.line,
+    }
+    files.write_json(os.path.join(launch.folder(tree, step.name), "instance.json"), document)
+
+
+def _first_key(step: Step) -> str | None:
+    return (step.keys_after or "").partition("\n")[0] or None

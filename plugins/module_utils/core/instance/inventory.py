@@ -1,0 +1,71 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the dictionaries of an inventory to the lists that modules take."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..errors import InvalidInput
+from ..model import modelref
+from ..names import check_keys, check_name
+from .definition import FIELDS
+
+MERGED = ("options", "env")
+
+
+def merge_instances(
+    sources: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any], models: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """One list of instances out of every dictionary a host sees, with the defaults filled in.
+
+    :param sources: variable name -> dictionary of instances by name.
+    :param defaults: values for keys an instance does not give; `options` and `env` are merged key by key.
+    :param models: the known model sets; a model that is none of them and no path is taken as a reference.
+    :raises InvalidInput: two variables disagree about an instance, or a key is unknown.
+    """
+    check_keys("llama_instances_defaults", defaults, FIELDS)
+    found: dict[str, tuple[str, Mapping[str, Any]]] = {}
+    for variable in sorted(sources):
+        if not isinstance(sources[variable], Mapping):
+            raise InvalidInput(f"{variable} must be a dictionary of instances by name.")
+        for name, entry in sources[variable].items():
+            _check(variable, name, entry)
+            other, known = found.setdefault(name, (variable, entry))
+            if known != entry:
+                raise InvalidInput(
+                    f"The instance {name!r} stands in {other} and in {variable} with different contents.",
+                    "Give one of them another name.",
+                )
+    return [_complete(name, entry, defaults, models) for name, (_variable, entry) in sorted(found.items())]
+
+
+def _check(variable: str, name: object, entry: object) -> None:
+    check_name("instance", name)
+    if not isinstance(entry, Mapping):
+        raise InvalidInput(f"{variable}: {name} must be a dictionary, such as {{model: ..., port: 8080}}.")
+    check_keys(f"{variable}: {name}", entry, [field for field in FIELDS if field != "name"])
+
+
+def _complete(
+    name: str, entry: Mapping[str, Any], defaults: Mapping[str, Any], models: Mapping[str, Any]
+) -> dict[str, Any]:
+    instance = {**defaults, **entry, "name": name}
+    for key in MERGED:
+        if defaults.get(key) and entry.get(key):
+            instance[key] = {**defaults[key], **entry[key]}
+    if "model" in instance:
+        instance["model"] = model_name(instance["model"], models)
+    return instance
+
+
+def model_name(model: Any, models: Mapping[str, Any]) -> str:
+    """The model set (or absolute path) that an instance means: the name of a set, a path, or a reference."""
+    reference = model.get("ref") if isinstance(model, Mapping) else model
+    if not isinstance(reference, str):
+        raise InvalidInput(f"{model!r} names no model.", "Use a name of llama_models, a path, or a reference.")
+    if reference in models or reference.startswith("/"):
+        return reference
+    return modelref.set_name(reference)

@@ -1,0 +1,100 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What every service manager can do for instances, and which one a host has."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..errors import InvalidInput
+from ..sandbox import has_systemd
+from ..tree import Tree
+from .unit import Launch
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a manager says of an instance: `pid` is 0 when it does not run, `detail` its own words."""
+
+    active: bool
+    pid: int = 0
+    detail: str = ""
+    enabled: bool = False
+
+
+class Manager(Protocol):
+    """A service manager. Names are instance names; a unit file is read and written as text."""
+
+    kind: str
+    hardening: str
+
+    def prepare(self) -> list[str]:
+        """Make the manager usable (idempotent); returns warnings."""
+
+    def render(self, launch: Launch) -> str:
+        """The text of the unit file of an instance."""
+
+    def path(self, name: str) -> str:
+        """The unit file of an instance."""
+
+    def managed(self) -> list[str]:
+        """The instances that have a unit file of ours."""
+
+    def status(self, name: str) -> Status:
+        """The state of an instance."""
+
+    def install(self, name: str, text: str) -> None:
+        """Write the unit file and have the manager read it. Starts nothing."""
+
+    def remove(self, name: str) -> None:
+        """Stop an instance and remove its unit file."""
+
+    def enable(self, name: str, wanted: bool) -> bool:
+        """Have it started at boot, or not. True if that changed."""
+
+    def start(self, name: str, seconds: int) -> None:
+        """Start a stopped instance. Returns when the manager calls it running, or failed."""
+
+    def stop(self, name: str) -> None:
+        """Stop an instance; returns when it has ended."""
+
+    def mark(self, name: str) -> float:
+        """The present end of the log, for `log`."""
+
+    def log(self, name: str, mark: float) -> str:
+        """What the instance wrote after the mark, at most 500 lines."""
+
+
+def choose(tree: Tree, kind: str = "auto") -> Manager:
+    """The manager of a host: systemd where it runs (the system's, or the user's own), else supervisord.
+
+    :raises InvalidInput: the wanted manager does not run here.
+    """
+    from .supervisor import Supervisor
+    from .systemd import Systemd, user_manager_runs
+
+    runs = has_systemd() if tree.system else user_manager_runs()
+    if kind == "systemd" and not runs:
+        raise InvalidInput(
+            f"systemd does not run here as the manager of the {tree.scope} scope.",
+            "Use manager: supervisor with scope: user, or start a user session (loginctl enable-linger).",
+        )
+    if kind != "supervisor" and runs:
+        return Systemd(tree)
+    if tree.system:
+        raise InvalidInput(
+            "systemd does not run here, and supervisord serves the user scope only.",
+            "Use scope: user; in a container root is that user.",
+        )
+    return Supervisor(tree)
+
+
+def process_started(pid: int) -> float:
+    """When a process began, in seconds since the epoch; 0 when it is gone."""
+    try:
+        return os.stat(f"/proc/{pid}").st_mtime
+    except OSError:
+        return 0.0

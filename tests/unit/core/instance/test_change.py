@@ -1,0 +1,47 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which actions follow from what is wanted and what is."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import change, definition
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.change import Step
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
+
+OLD = "[Service]\nExecStart=/a --port 1\nUMask=0077\n"
+HARDENED = "[Service]\nExecStart=/a --port 1\nUMask=0007\n"
+NEW = "[Service]\nExecStart=/a --port 2\nUMask=0077\n"
+RUNS, STOPPED = Status(True, 1, enabled=True), Status(False, enabled=True)
+
+
+def step(before, after, status, keys=(None, None), **fields):
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080, **fields})
+    return change.decide(Step(item, (), status, before, after, None, *keys))
+
+
+@pytest.mark.parametrize(
+    ("found", "actions", "pending"),
+    [
+        (step(None, NEW, Status(False)), ("write", "start"), False),
+        (step(OLD, OLD, RUNS), (), False),
+        (step(OLD, OLD, STOPPED), ("start",), False),
+        (step(OLD, NEW, RUNS), ("write", "restart"), False),
+        (step(OLD, NEW, STOPPED), ("write", "start"), False),
+        (step(OLD, HARDENED, RUNS), ("write",), True),
+        (step(OLD, HARDENED, RUNS, restart="always"), ("write", "restart"), False),
+        (step(OLD, NEW, RUNS, restart="never"), ("write",), True),
+        (step(OLD, OLD, RUNS, restart="always"), (), False),
+        (step(OLD, OLD, RUNS, state="restarted"), ("restart",), False),
+        (step(OLD, OLD, RUNS, state="restarted", restart="never"), ("restart",), False),
+        (step(OLD, OLD, STOPPED, state="restarted"), ("start",), False),
+        (step(OLD, OLD, RUNS, state="stopped"), ("stop", "disable"), False),
+        (step(OLD, OLD, Status(False), state="stopped"), (), False),
+        (step(None, NEW, Status(False), state="stopped"), ("write",), False),
+        (step(OLD, OLD, Status(True, 1, enabled=False)), ("enable",), False),
+        (step(OLD, OLD, RUNS, keys=("a", "b")), ("keys", "restart"), False),
+    ],
+)
+def test_actions(found, actions, pending):
+    assert (found.actions, found.restart_pending) == (actions, pending)

@@ -1,0 +1,99 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Unit files: complete, quoted as systemd reads them, and readable back."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, unit
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.cmdline import Command
+from hypothesis import given
+from hypothesis import strategies as st
+
+WORDS = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FF, exclude_categories=["Cc"]), min_size=1)
+
+
+@pytest.fixture
+def launch():
+    chat = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    argv = ("/opt/llama/builds/b1/bin/llama-server", "--model", "/m/a b.gguf", "--host", "127.0.0.1", "--jinja")
+    facts = {"Schema": "1", "Instance": "chat", "Build": "b1", "Model": "tiny", "ModelSHA256": "00"}
+    command = Command({"GGML_NO_BACKTRACE": "1"}, argv)
+    return unit.Launch(chat, command, facts, ("/m",), "/opt/llama/libexec/llama-probe", 90)
+
+
+def systemd_words(line: str) -> list[str]:
+    """Split as systemd.service(5), COMMAND LINES, says: quotes, C escapes, then %% and $$."""
+    words = []
+    for match in re.finditer(r'"((?:[^"\\]|\\.)*)"|([^ \t\n]+)', line):
+        word = re.sub(r"\\(.)", r"\1", match.group(1)) if match.group(1) is not None else match.group(2)
+        words.append(word.replace("%%", "%").replace("$$", "$"))
+    return words
+
+
+@given(st.lists(WORDS, min_size=1, max_size=6))
+def test_every_word_survives_the_quoting(words):
+    line = unit.exec_start(words)
+    assert line.startswith("ExecStart=")
+    assert systemd_words(line[len("ExecStart=") :].replace("\\\n", "")) == words
+
+
+def test_one_flag_a_line_with_its_value(launch):
+    text = unit.render(launch, "system")
+    assert '\n  --model "/m/a b.gguf" \\\n' in text
+    assert "\n  --host 127.0.0.1 \\\n" in text
+    assert "\n  --jinja\n" in text
+
+
+def test_a_system_unit_is_hardened(launch):
+    text = unit.render(launch, "system")
+    for line in ("DynamicUser=yes", "ProtectSystem=strict", "CapabilityBoundingSet=", "LimitCORE=0", "Restart=always"):
+        assert f"\n{line}\n" in text
+    assert "IPAddressAllow=localhost" in text
+    assert "User=root" not in text
+
+
+def test_a_public_instance_is_not_fenced_to_the_host_and_takes_its_keys_as_a_credential(launch):
+    public = definition.read({"name": "chat", "model": "tiny", "port": 8080, "bind": "public", "keys": ["team"]})
+    text = unit.render(replace(launch, instance=public, key_file="/opt/llama/keys/chat"), "system")
+    assert "IPAddressDeny" not in text
+    assert "\nLoadCredential=api-keys:/opt/llama/keys/chat\n" in text
+
+
+def test_models_below_home_stay_readable(launch):
+    assert "ProtectHome=yes" in unit.render(launch, "system")
+    assert "ProtectHome=read-only" in unit.render(replace(launch, model_folders=("/home/me",)), "system")
+
+
+def test_a_user_unit_needs_no_root(launch):
+    text = unit.render(launch, "user")
+    assert "DynamicUser" not in text
+    assert "WantedBy=default.target" in text
+
+
+def test_the_origin_reads_back(launch):
+    assert unit.facts_of(unit.render(launch, "system")) == dict(launch.facts)
+    assert unit.facts_of("[Service]\nBuild=x\n") == {}
+
+
+@pytest.mark.parametrize(
+    ("change", "restart"),
+    [
+        (lambda item: replace(item, facts={**item.facts, "Build": "b2"}), True),
+        (lambda item: replace(item, facts={**item.facts, "ModelSHA256": "01"}), True),
+        (lambda item: replace(item, command=replace(item.command, argv=(*item.command.argv, "--metrics"))), True),
+        (lambda item: replace(item, command=replace(item.command, env={"A": "1"})), True),
+        (lambda item: replace(item, key_file="/opt/llama/keys/chat"), True),
+        (lambda item: replace(item, start_timeout=91), False),
+        (lambda item: replace(item, probe="/other/probe"), False),
+        (lambda item: replace(item, facts={**item.facts, "Schema": "2"}), False),
+    ],
+)
+def test_what_needs_a_restart(launch, change, restart):
+    before, after = unit.render(launch, "system"), unit.render(change(launch), "system")
+    assert before != after
+    assert (unit.identity(before) != unit.identity(after)) is restart
