@@ -3,7 +3,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 #
-# run.sh - the lab level of the tests: make the hosts, test the roles on them by molecule, remove everything.
+# run.sh [SCENARIO...] - the lab level of the tests: make the hosts, test the roles on them by molecule, remove
+# everything. All scenarios of extensions/molecule, or those that are named.
 # Ends with 77 where the lab cannot run. `make lab` sets the environment.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -33,4 +34,7 @@ tests/lab/image.sh bookworm &
 tests/lab/image.sh trixie
 wait $!
 "$LAB_SH" up
-"$LAB_SH" gw molecule test
+[ $# -gt 0 ] || set -- extensions/molecule/*/
+for scenario; do
+  "$LAB_SH" gw molecule test --scenario-name "$(basename "$scenario")"
+done
