@@ -25,8 +25,9 @@ FIELDS = {
     "--embedding": "kind",
     "--alias": "name",
 }
-# what every instance gets where its build knows it: readable logs, no web UI, no other site's scripts, no surprise
-ALWAYS = (("--fit", "off"), ("--log-jsonl",), ("--no-ui",), ("--cors-origins", "localhost"))
+# what every instance gets where its build knows it: readable logs, no web UI, no other site's scripts, no surprise;
+# llama.cpp tells where its buffers lie at verbosity 4
+ALWAYS = (("--fit", "off"), ("--log-jsonl",), ("--verbosity", "4"), ("--no-ui",), ("--cors-origins", "localhost"))
 ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "XDG_CONFIG_HOME": "/nonexistent"}
 
 

@@ -65,7 +65,7 @@ class Manager(Protocol):
         """The present end of the log, for `log`."""
 
     def log(self, name: str, mark: float) -> str:
-        """What the instance wrote after the mark, at most 500 lines."""
+        """What the instance wrote after the mark, at most its last 4,000 lines."""
 
 
 def choose(tree: Tree, kind: str = "auto") -> Manager:

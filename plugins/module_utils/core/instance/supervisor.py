@@ -174,7 +174,7 @@ class Supervisor:
                 text = file.read(1 << 20).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(text.splitlines()[-500:])
+        return "\n".join(text.splitlines()[-4000:])
 
     def _boot(self) -> None:
         """Start the daemon with an empty environment, so that nothing of the caller reaches a server."""

@@ -104,7 +104,7 @@ class Systemd:
     def log(self, name: str, mark: float) -> str:
         scope = [] if self.scope == "system" else ["--user"]
         command = ["journalctl", *scope, "--unit" if not scope else "--user-unit", self._unit(name)]
-        command += [f"--since=@{mark:.3f}", "--output=cat", "--no-pager", "--lines=500"]
+        command += [f"--since=@{mark:.3f}", "--output=cat", "--no-pager", "--lines=4000"]
         return run(command, check=False, timeout=30).stdout
 
     @staticmethod

@@ -40,7 +40,7 @@ def test_the_whole_line(build):
     assert command.line == (
         "GGML_NO_BACKTRACE=1 XDG_CONFIG_HOME=/nonexistent "
         f"{build.folder}/bin/llama-server --model /m/tiny.gguf --alias chat --host 127.0.0.1 --port 8080 --device none "
-        "--ctx-size 4096 --parallel 1 --fit off --log-jsonl --no-ui --cors-origins localhost"
+        "--ctx-size 4096 --parallel 1 --fit off --log-jsonl --verbosity 4 --no-ui --cors-origins localhost"
     )
 
 
