@@ -51,11 +51,12 @@ options:
     description:
       - Options of the launch that decide about memory, named as the long flags of llama-server with underscores.
       - C(ctx_size), C(parallel), C(kv_unified), C(batch_size), C(ubatch_size), C(cache_type_k), C(cache_type_v),
-        C(flash_attn), C(gpu_layers), C(tensor_split), C(split_mode) (V(layer) or V(none)), C(n_cpu_moe),
-        C(n_outputs_max), C(kv_offload), C(op_offload), C(swa_full), C(embeddings), C(spec_type) (V(draft-mtp)),
-        C(draft_max), C(cache_ram), C(ctx_checkpoints).
-      - What is left out has the default of llama-server. C(gpu_layers), C(tensor_split) and C(n_cpu_moe) that are given
-        are kept.
+        C(flash_attn), C(gpu_layers), C(tensor_split), C(split_mode) (V(layer) or V(none)), C(n_cpu_moe), C(cpu_moe),
+        C(n_outputs_max), C(kv_offload), C(op_offload), C(swa_full), C(embeddings), C(cache_ram), C(ctx_checkpoints).
+      - C(spec_type) (V(draft-mtp) and whatever else llama-server has), C(spec_draft_n_max), C(spec_draft_type_k),
+        C(spec_draft_type_v), and the files C(mmproj) and C(spec_draft_model), which are those of O(mmproj) and O(draft).
+      - What is left out has the default of llama-server. C(gpu_layers), C(n_cpu_moe) and C(tensor_split) that are given
+        are kept; a C(tensor_split) of two numbers means two devices, and C(split_mode) V(none) one.
     type: dict
     default: {}
   mmproj:

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidInput
 from ..names import did_you_mean
-from . import choose
+from . import choose, speculation
 from .choose import Choice, Wish
 from .launch import Launch
 from .plan import MIB, Extras, Model
@@ -18,14 +19,25 @@ from .table import BACKENDS, Device
 
 SCHEMA = 1
 _NUMBERS = (
-    "ctx_size", "parallel", "batch_size", "ubatch_size", "gpu_layers", "n_cpu_moe", "n_outputs_max", "draft_max",
+    "ctx_size", "parallel", "batch_size", "ubatch_size", "gpu_layers", "n_cpu_moe", "n_outputs_max", "spec_draft_n_max",
     "cache_ram", "ctx_checkpoints",
 )  # fmt: skip
-_FLAGS = ("flash_attn", "kv_unified", "kv_offload", "op_offload", "swa_full", "embeddings")
-_TEXTS = ("cache_type_k", "cache_type_v", "split_mode", "spec_type")
-OPTIONS = (*_NUMBERS, *_FLAGS, *_TEXTS, "tensor_split")
+_FLAGS = ("flash_attn", "kv_unified", "kv_offload", "op_offload", "swa_full", "embeddings", "cpu_moe")
+_TEXTS = ("cache_type_k", "cache_type_v", "split_mode", "spec_type", "spec_draft_type_k", "spec_draft_type_v")
+_FILES = ("mmproj", "spec_draft_model")  # their headers are handed over apart
+# other spellings that llama-server takes
+_ALSO = {"draft_max": "spec_draft_n_max", "n_gpu_layers": "gpu_layers", "model_draft": "spec_draft_model",
+         "embedding": "embeddings", "swa_checkpoints": "ctx_checkpoints", "cache_type_k_draft": "spec_draft_type_k",
+         "cache_type_v_draft": "spec_draft_type_v", "draft": "spec_draft_model"}  # fmt: skip
+OPTIONS = (*_NUMBERS, *_FLAGS, *_TEXTS, *_FILES, "tensor_split")
 _WORDS = {"on": True, "off": False, "true": True, "false": False, "1": True, "0": False}
+_WHOLE = re.compile(r"(?:0|-?[1-9][0-9]{0,9})")  # more digits than an int32 has are nobody's wish
 _LARGEST = 1 << 31
+# Words and negative numbers of llama-server that leave a number to it: common/arg.cpp
+_AUTOMATIC = ("auto", "-1")
+_ALL = ("all", "-2")
+_FROM_MINUS_ONE = ("parallel", "cache_ram")
+_CACHE_RAM, _CHECKPOINTS = 8192, 32  # MiB; states of one slot
 _PARALLEL, _BATCH, _UBATCH, _DRAFT_MAX = 4, 2048, 512, 3  # defaults of tools/server/server.cpp, common/common.h
 
 
@@ -57,31 +69,54 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 50
 
 
-def launch(model: Model, options: Mapping[str, Any]) -> Launch:
+def canonical(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are set, each by the one name that a plan has for it.
+
+    :raises InvalidInput: an option is unknown, or given in two spellings.
+    """
+    found: dict[str, Any] = {}
+    for key, value in options.items():
+        name = _ALSO.get(key, key)
+        if name not in OPTIONS:
+            raise InvalidInput(f"The option {key!r} is not one that a plan knows.", did_you_mean(key, OPTIONS))
+        if name in found:
+            raise InvalidInput(f"The option {name} is given twice, also as {key}.")
+        if value is not None:
+            found[name] = value
+    return found
+
+
+def launch(model: Model, options: Mapping[str, Any], drafts: bool = False) -> Launch:
     """The launch that llama-server would make of these options; what is not given has the server's default.
 
+    :param drafts: a draft model is launched too.
     :raises InvalidInput: an option is unknown, or its value is none of its values.
     """
-    for key in options:
-        if key not in OPTIONS:
-            raise InvalidInput(f"The option {key!r} is not one that a plan knows.", did_you_mean(key, OPTIONS))
+    options = canonical(options)
     if options.get("split_mode", "layer") not in ("layer", "none"):
         raise InvalidInput(
-            f"A plan knows the split modes layer and none, not {options['split_mode']!r}.",
+            f"A plan knows the split modes layer and none, not {str(options['split_mode'])[:40]!r}.",
             "Tensors that are split over devices are sized by the build alone.",
         )
-    numbers = {key: _number(key, options[key]) for key in _NUMBERS if options.get(key) is not None}
-    flags = {key: _flag(key, options[key]) for key in _FLAGS if options.get(key) is not None}
+    numbers = {key: _number(key, options[key]) for key in _NUMBERS if key in options}
+    flags = {key: _flag(key, options[key]) for key in _FLAGS if key in options}
     hp = model.hparams
     embeds = flags.get("embeddings", not hp.causal or bool(hp.number("pooling_type")))
-    drafts = numbers.get("draft_max", _DRAFT_MAX) if "mtp" in str(options.get("spec_type") or "") and hp.nextn else 0
-    parallel = numbers.get("parallel") or _PARALLEL
+    most = numbers.get("spec_draft_n_max", _DRAFT_MAX)
+    spec = speculation.read(str(options.get("spec_type") or ""), most, drafts)
+    if spec.mtp and not hp.nextn and not drafts:
+        raise InvalidInput("spec_type is draft-mtp, but the model has no layers that draft (nextn).", "Give a draft.")
+    wanted = max(numbers.get("parallel", -1), 0)
+    if numbers.get("parallel") == 0:
+        raise InvalidInput("parallel is 0; one sequence is the least.", "Leave it out for the server's choice.")
+    parallel = wanted or _PARALLEL
     ubatch = numbers.get("ubatch_size", _UBATCH)
     batch = ubatch if embeds else numbers.get("batch_size", _BATCH)
+    experts = len(hp.layers) if flags.get("cpu_moe") else numbers.get("n_cpu_moe", 0)
     return Launch(
         ctx_size=numbers.get("ctx_size", 0) or hp.context,
         parallel=parallel,
-        kv_unified=flags.get("kv_unified", not numbers.get("parallel")),
+        kv_unified=flags.get("kv_unified", False) or not wanted,
         batch_size=batch,
         ubatch_size=ubatch,
         cache_type_k=str(options.get("cache_type_k") or "f16"),
@@ -92,17 +127,26 @@ def launch(model: Model, options: Mapping[str, Any]) -> Launch:
         swa_full=flags.get("swa_full", False),
         gpu_layers=numbers.get("gpu_layers", -1),
         tensor_split=_split(options.get("tensor_split")),
-        n_cpu_moe=min(numbers.get("n_cpu_moe", 0), len(hp.layers)),
-        n_outputs_max=numbers.get("n_outputs_max", 0 if embeds else min(batch, parallel * (1 + drafts))),
+        n_cpu_moe=min(experts, len(hp.layers)),
+        n_outputs_max=numbers.get("n_outputs_max", 0 if embeds else min(batch, parallel * (1 + spec.outputs))),
         embeddings=embeds,
-        draft_max=drafts,
+        draft_max=spec.states,
+        mtp=spec.mtp and not drafts,
     )
 
 
 def _number(key: str, value: Any) -> int:
-    if isinstance(value, bool) or not str(value).lstrip("-").isdigit() or not -1 <= int(value) < _LARGEST:
-        raise InvalidInput(f"{key} is {value!r}; a whole number is needed.")
-    return int(value)
+    """A whole number; -1 is "as the server chooses" where it can choose, or "without limit".
+
+    :raises InvalidInput: it is none, negative otherwise, or larger than the server takes.
+    """
+    text = str(value).strip().lower()
+    if key == "gpu_layers" and text in (*_AUTOMATIC, *_ALL):
+        return -1
+    lowest = -1 if key in _FROM_MINUS_ONE else 0
+    if isinstance(value, bool) or not _WHOLE.fullmatch(text) or not lowest <= int(text) < _LARGEST:
+        raise InvalidInput(f"{key} is {str(value)[:40]!r}; a whole number from {lowest} to {_LARGEST - 1} is needed.")
+    return int(text)
 
 
 def _flag(key: str, value: Any) -> bool:
@@ -125,15 +169,27 @@ def wish(options: Mapping[str, Any], allow: Sequence[str], ctx_floor: int) -> Wi
     for rung in allow:
         if rung not in choose.RUNGS:
             raise InvalidInput(f"{rung!r} is no rung of the ladder.", did_you_mean(rung, choose.RUNGS))
-    fixed = frozenset(key for key in ("gpu_layers", "tensor_split", "n_cpu_moe") if options.get(key) is not None)
-    return Wish(frozenset(allow), ctx_floor, fixed)
+    given = canonical(options)
+    fixed = {key for key in ("gpu_layers", "tensor_split", "n_cpu_moe") if given.get(key) is not None}
+    if "gpu_layers" in fixed and _number("gpu_layers", given["gpu_layers"]) < 0:
+        fixed.remove("gpu_layers")
+    if "cpu_moe" in given:
+        fixed.add("n_cpu_moe")
+    count = 1 if given.get("split_mode") == "none" else len(_split(given.get("tensor_split")))
+    return Wish(frozenset(allow), ctx_floor, frozenset(fixed), count)
 
 
 def extras(options: Mapping[str, Any], mmproj: int, draft: Any) -> Extras:
     """What is launched besides the model: bytes of the projector's file, header of the draft."""
-    ram = _number("cache_ram", options["cache_ram"]) * MIB if options.get("cache_ram") is not None else 8192 * MIB
-    checkpoints = _number("ctx_checkpoints", options["ctx_checkpoints"]) if options.get("ctx_checkpoints") else 32
-    return Extras(mmproj=mmproj, draft=draft, cache_ram=max(ram, 0), checkpoints=checkpoints)
+    options = canonical(options)
+    ram = _number("cache_ram", options.get("cache_ram", _CACHE_RAM))
+    return Extras(
+        mmproj=mmproj,
+        draft=draft,
+        draft_types=(str(options.get("spec_draft_type_k") or "f16"), str(options.get("spec_draft_type_v") or "f16")),
+        cache_ram=None if ram < 0 else ram * MIB,
+        checkpoints=_number("ctx_checkpoints", options.get("ctx_checkpoints", _CHECKPOINTS)),
+    )
 
 
 def document(model: Model, choice: Choice, buys: str) -> dict[str, Any]:
@@ -182,7 +238,7 @@ def answer(model: Model, options: Mapping[str, Any], described: Sequence[Mapping
     :raises InvalidInput: the question makes no sense, or llama.cpp would refuse the launch.
     :raises Untrusted: the header contradicts itself.
     """
-    asked, listed = launch(model, options), devices(described)
+    asked, listed = launch(model, options, draft is not None), devices(described)
     may, more = wish(options, allow, ctx_floor), extras(options, mmproj, draft)
     found = choose.choose(model, asked, listed, may, more)
     buys = choose.next_gib(model, asked, listed, may, more, found) if found.devices else ""

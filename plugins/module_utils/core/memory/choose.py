@@ -34,11 +34,13 @@ class Wish:
     :param allow: rungs that may be used besides the first two.
     :param ctx_floor: tokens; the context is never smaller.
     :param fixed: options that the user set and that stay: `gpu_layers`, `tensor_split`, `n_cpu_moe`.
+    :param devices: exactly so many devices are used, as tensor_split or split_mode say; 0 for any number.
     """
 
     allow: frozenset[str] = frozenset()
     ctx_floor: int = 4096
     fixed: frozenset[str] = frozenset()
+    devices: int = 0
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,12 @@ def _ladder(
 ) -> Iterator[tuple[str, Iterator[Try]]]:
     """The rungs, each with what it tries in order; a rung is computed only when it is reached."""
     everything = _sets(local)
+    if 0 < task.wish.devices <= len(local):
+        everything = [everything[task.wish.devices - 1]]
     most = everything[-1]
     yield FEWEST, iter([(launch, everything[0])])
-    yield MORE, ((launch, some) for some in everything[1:])
+    if len(everything) > 1:
+        yield MORE, ((launch, some) for some in everything[1:])
     base = launch
     moe = task.model.hparams.experts > 0 and "n_cpu_moe" not in task.wish.fixed
     if moe:

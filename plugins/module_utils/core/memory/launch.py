@@ -34,7 +34,8 @@ class Launch:
     :param tensor_split: layers of each device, whole numbers that sum to the layers on devices.
     :param n_cpu_moe: the experts of the first so many layers stay on the host.
     :param n_outputs_max: rows of logits in one batch; 0 for the whole batch, as embedding servers have.
-    :param draft_max: tokens drafted ahead by the model's own MTP layers; 0 without.
+    :param draft_max: steps that recurrent states must be able to go back, where tokens are drafted ahead; 0 without.
+    :param mtp: the model's own MTP layers draft, where any tokens are drafted.
     """
 
     ctx_size: int = 0
@@ -54,6 +55,11 @@ class Launch:
     n_outputs_max: int = 0
     embeddings: bool = False
     draft_max: int = 0
+    mtp: bool = True
+
+    @property
+    def own_draft(self) -> bool:
+        return self.mtp and self.draft_max > 0
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,16 @@ class Extras:
 
     :param mmproj: bytes of the projector's file; 0 without.
     :param draft: header of a draft model; None without.
-    :param cache_ram: bytes of host memory for cached prompts (`--cache-ram`).
+    :param draft_types: types of the keys and values that the draft keeps.
+    :param cache_ram: bytes of host memory for cached prompts (`--cache-ram`); None without a limit.
     :param checkpoints: context checkpoints of one slot (`--ctx-checkpoints`).
     :param learned: by device, bytes of the driver's context as seen there.
     """
 
     mmproj: int = 0
     draft: Header | None = None
-    cache_ram: int = 8192 * MIB
+    draft_types: tuple[str, str] = ("f16", "f16")
+    cache_ram: int | None = 8192 * MIB
     checkpoints: int = 32
     learned: Mapping[str, int] = field(default_factory=dict)
 
@@ -116,6 +118,8 @@ def assemble(model: Model, launch: Launch, devices: Sequence[Device], extras: Ex
         for number, device in enumerate(devices)
     )
     notes = _notes(parts, launch)
+    if extras.cache_ram is None:
+        notes += ("The prompt cache has no limit and is not counted. Set cache_ram.",)
     confidence = "low" if parts.hp.traits.exotic or not parts.compute.measured else "high"
     return Table(rows, filled(_host(launch, parts, draft, extras, backends)), confidence, notes)
 
@@ -182,25 +186,25 @@ def _draft(model: Model, launch: Launch, parts: _Parts, extras: Extras, backends
     Follows the second context of tools/server/server-context.cpp and common/speculative.cpp.
     """
     found = dict.fromkeys(range(HOST, len(backends)), 0)
+    key, value = extras.draft_types
+    drafting = replace(launch, cache_type_k=key, cache_type_v=value, n_outputs_max=parts.ctx.sequences, draft_max=0)
     if extras.draft is not None:
-        plain = replace(launch, n_cpu_moe=0, draft_max=0, tensor_split=launch.tensor_split, ctx_size=parts.ctx.tokens)
         draft = Model(extras.draft)
-        plain = replace(plain, gpu_layers=-1, tensor_split=_even(len(draft.hparams.layers) + 1, len(backends)))
-        other = _parts(draft, plain, backends)
+        shares = launch.tensor_split if len(launch.tensor_split) == len(backends) else (1,) * len(backends)
+        other = _parts(
+            draft,
+            replace(drafting, n_cpu_moe=0, gpu_layers=-1, tensor_split=shares, ctx_size=parts.ctx.tokens),
+            backends,
+        )
         for device in found:
             found[device] += other.weights.bytes[device] + other.kv[device] + other.state[device]
             found[device] += other.compute.bytes[device]
-    elif launch.draft_max and model.hparams.nextn:
-        mtp = replace(launch, n_outputs_max=parts.ctx.sequences)
+    elif launch.own_draft and model.hparams.nextn:
         last = parts.placement.layers[-1]
-        for device, size in cache.sizes(parts.hp, launch, parts.ctx, parts.placement, mtp=True).items():
+        for device, size in cache.sizes(parts.hp, drafting, parts.ctx, parts.placement, mtp=True).items():
             found[device] += size
-        found[last] += compute.sizes(parts.hp, mtp, parts.ctx, parts.placement).bytes[last]
+        found[last] += compute.sizes(parts.hp, drafting, parts.ctx, parts.placement).bytes[last]
     return found
-
-
-def _even(slots: int, devices: int) -> tuple[int, ...]:
-    return tuple(slots * (index + 1) // devices - slots * index // devices for index in range(devices))
 
 
 def _host(
@@ -229,7 +233,7 @@ def _host(
         ),
         "draft": Cell(draft[HOST], MODEL, "the draft's share"),
         "vocabulary": Cell(hp.vocabulary * _VOCABULARY, BOUND, "the tokenizer"),
-        "prompt_cache": Cell(extras.cache_ram, BOUND, "prompts kept for reuse"),
+        "prompt_cache": Cell(extras.cache_ram or 0, BOUND, "prompts kept for reuse"),
         "checkpoints": Cell(
             (state + sliding) * extras.checkpoints * ctx.sequences, BOUND, "states kept to go back to, for every slot"
         ),

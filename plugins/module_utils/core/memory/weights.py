@@ -109,7 +109,7 @@ def place(host: Index, indexes: Sequence[Index], hp: Hparams, launch: Launch, pl
     """
     sizes = dict.fromkeys(range(HOST, placement.devices), 0)
     kept = _Pile()
-    last = len(hp.layers) if launch.draft_max else hp.trunk  # the layers of MTP are skipped: TENSOR_SKIP
+    last = len(hp.layers) if launch.own_draft else hp.trunk  # the layers of MTP are skipped: TENSOR_SKIP
 
     def of(device: int) -> Index:
         return host if device == HOST else indexes[device]

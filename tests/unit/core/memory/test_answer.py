@@ -34,6 +34,63 @@ def test_what_is_not_given_is_as_llama_server_has_it() -> None:
     assert answer.launch(model("qwen3-4b-tied"), {"parallel": 4}).kv_unified is False
 
 
+def test_what_the_server_may_choose_is_as_it_chooses() -> None:
+    found = answer.launch(model("qwen3-4b-tied"), {"parallel": -1, "kv_unified": False, "gpu_layers": "auto"})
+    assert (found.parallel, found.kv_unified, found.gpu_layers) == (4, True, -1)
+    assert answer.launch(model("qwen3-30b-a3b"), {"cpu_moe": True}).n_cpu_moe == 48
+
+
+@pytest.mark.parametrize(
+    ("options", "drafts", "outputs", "states"),
+    [
+        ({}, False, 4, 0),
+        ({"spec_type": "draft-mtp"}, False, 16, 3),
+        ({"spec_type": "mtp", "spec_draft_n_max": 5}, False, 24, 5),
+        ({"draft_max": 7}, True, 32, 0),
+        ({"spec_type": "draft-eagle3"}, True, 16, 3),
+        ({"spec_type": "ngram-mod,draft-mtp"}, False, 4 * 65, 3),
+        ({"spec_type": "none"}, False, 4, 0),
+    ],
+)
+def test_tokens_drafted_ahead_are_counted(options: dict, drafts: bool, outputs: int, states: int) -> None:
+    found = answer.launch(model("qwen3.6-27b-mtp"), options, drafts)
+    assert (found.n_outputs_max, found.draft_max) == (outputs, states)
+
+
+def test_a_draft_model_keeps_a_cache_of_its_own_type_at_the_full_context() -> None:
+    draft = recorded.header("llama3.2-1b-tied")
+    cards = [CARD, {**CARD, "id": "GPU-b"}]
+    both = {
+        key: sum(
+            device["components"]["draft"]["bytes"]
+            for device in answer.answer(
+                model("llama3.1-8b"), {"ctx_size": 32768, "tensor_split": "16,17", **more}, cards, (), 4096, 0, draft
+            )["plan"]["devices"]
+        )
+        for key, more in {
+            "plain": {},
+            "quantised": {"cache_type_k": "q8_0", "cache_type_v": "q8_0"},
+            "draft": {"spec_draft_type_k": "q8_0", "spec_draft_type_v": "q8_0"},
+        }.items()
+    }
+    assert both["plain"] == both["quantised"]
+    assert both["plain"] - both["draft"] == 16 * 2 * 512 * 32768 * (2 - 34 / 32)
+
+
+def test_a_split_that_is_given_says_how_many_devices_are_used() -> None:
+    cards = [{**CARD, "id": name} for name in "abc"]
+    both = ask("llama3.1-8b", {"ctx_size": 8192, "tensor_split": "16,17"}, cards)["plan"]["options"]
+    assert (both["device"], both["tensor_split"]) == (["a", "b"], [16, 17])
+    assert len(ask("llama3.3-70b", {"split_mode": "none"}, cards)["plan"]["devices"]) == 1
+    assert len(ask("llama3.3-70b", {"ctx_size": 8192}, cards)["plan"]["devices"]) == 3
+
+
+def test_no_checkpoints_are_none_and_a_cache_without_limit_is_said() -> None:
+    plan = ask("llama3.1-8b", {"ctx_size": 8192, "ctx_checkpoints": 0, "cache_ram": -1})["plan"]
+    assert not {"checkpoints", "prompt_cache"} & set(plan["host"]["components"])
+    assert any("no limit" in reason for reason in plan["reasons"])
+
+
 def test_embedding_models_take_whole_batches() -> None:
     found = answer.launch(model("bge-m3"), {"ubatch_size": 2048})
     assert (found.embeddings, found.batch_size, found.n_outputs_max) == (True, 2048, 0)
@@ -80,6 +137,13 @@ def test_an_unknown_architecture_is_never_planned_silently() -> None:
     [
         ({"ctx_sizes": 1}, [], "Did you mean ctx_size"),
         ({"ctx_size": "many"}, [], "whole number"),
+        ({"ctx_size": "\N{SUPERSCRIPT TWO}"}, [], "whole number"),
+        ({"ctx_size": "--5"}, [], "whole number"),
+        ({"ubatch_size": -1}, [], "from 0"),
+        ({"parallel": 0}, [], "one sequence"),
+        ({"spec_type": "draft-mpt"}, [], "draft-mtp"),
+        ({"spec_type": "draft-mtp"}, [], "no layers that draft"),
+        ({"gpu_layers": 1, "n_gpu_layers": 2}, [], "twice"),
         ({"flash_attn": "maybe"}, [], "on or off"),
         ({"split_mode": "row"}, [], "layer and none"),
         ({"cache_type_k": "q9"}, [], "not known"),
