@@ -131,6 +131,13 @@ options:
     description: Seconds to wait while another run changes this root.
     type: int
     default: 600
+  job:
+    description:
+      - The name under which the module tells how far it is, in C(<root>/work/jobs/<job>.progress).
+      - The action plugin of the module sets it, runs the module as a job of the host and shows that line every 5 seconds
+        on a terminal and every 30 seconds in a log (the variable C(llama_progress_every) changes that), unless the task
+        uses C(async) itself. A play that lost its connection or was interrupted goes on watching the job when it is run again.
+    type: str
 notes:
   - Needs CMake 3.14, Ninja, a C and a C++ compiler, and git for O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
     Programs are looked for on C(PATH) and in C(venv/bin) of the root. What is missing is named at once, with the package that brings it.

@@ -44,6 +44,10 @@ class LongJob(ActionBase):
         arguments = dict(self._task.args)
         if self._task.check_mode or self._task.async_val or not arguments.get("root"):
             return self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+        return self._work(arguments)
+
+    def _work(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the module as a job of the host, or go on watching the one that runs already; returns its result."""
         self._job = job_of(self._task.action, arguments)
         self._folder = self._remote_expand_user(str(arguments["root"])).rstrip("/") + "/work/jobs"
         jid: str | dict[str, Any] | None = self._running()

@@ -15,6 +15,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ..core.build import building, source
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
+from ..core.progress import Progress
 from ..core.tree import Tree
 from .module import ROOT_ARGUMENTS
 
@@ -41,6 +42,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "build": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 600},
+    "job": {"type": "str"},
 }
 RULES: dict[str, Any] = {
     "required_if": [("state", "absent", ("build",))],
@@ -53,7 +55,11 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """Bring the builds of a root to what the arguments say, and describe them."""
     params = module.params
     request = Request(source.read(params["source"]), **{word: params[word] for word in _WORDS})
-    outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"])
+    progress = Progress(tree, params["job"])
+    try:
+        outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"], progress.say)
+    finally:
+        progress.end()
     for warning in outcome.plan.warnings:
         module.warn(warning)
     return _result(tree, outcome)

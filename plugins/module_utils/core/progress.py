@@ -68,7 +68,7 @@ def line(done: int, total: int, rate: float) -> str:
     if not total:
         return f"{human(done)}, {speed}"
     text = f"{human(done)} of {human(total)} ({100 * done // total} %), {speed}"
-    return f"{text}, {_clock((total - done) / rate)} left" if rate > 0 else text
+    return f"{text}, {clock((total - done) / rate)} left" if rate > 0 else text
 
 
 def _blend(old: float | None, new: float) -> float:
@@ -76,7 +76,8 @@ def _blend(old: float | None, new: float) -> float:
     return new if old is None else 0.7 * old + 0.3 * new
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds as `h:mm:ss`."""
     minutes, rest = divmod(int(max(0.0, seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}"

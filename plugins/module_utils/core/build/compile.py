@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO, Callable
 
-from ..command import Result, run
+from ..command import Result, run, tail
 from ..errors import CommandFailed, InvalidInput
 from ..files import read_text, write_text
 from ..tree import Tree, build_account
-from . import checkout
+from . import checkout, ninja
 from .toolchain import Toolchain
 
 TOOLS = (
@@ -85,7 +85,8 @@ def compile_tree(
         step(cmake, "--build", _folder(tree), "--target", "help")
         wanted = _targets(_text(log, before))
         progress(f"compile {len(wanted)} programs with {jobs} jobs")
-        done = step(cmake, "--build", _folder(tree), "-j", str(jobs), "--target", *wanted)
+        with ninja.watched(log_path(tree), log.tell(), progress):
+            done = step(cmake, "--build", _folder(tree), "-j", str(jobs), "--target", *wanted)
     return Compiled(tuple(wanted), done.seconds, jobs)
 
 
@@ -194,4 +195,6 @@ def _failure(compiling: bool, text: str, path: str, jobs: int) -> CommandFailed:
         remedy = f"Memory ran out: give the host more, or fewer jobs (now {jobs}). {remedy}"
     if "No space left on device" in text:
         remedy = f"The disk is full: make room. {remedy}"
-    return CommandFailed(f"{'Compiling' if compiling else 'Configuring'} llama.cpp failed:\n{found}\n", remedy)
+    return CommandFailed(
+        f"{'Compiling' if compiling else 'Configuring'} llama.cpp failed:\n{found}\n", remedy, log=tail(text, 40)
+    )
