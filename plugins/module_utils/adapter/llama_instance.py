@@ -17,24 +17,55 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
 from ..core.files import read_json, read_text
-from ..core.instance import change, definition, deploy, launch, probe, service, unit
+from ..core.instance import change, definition, deploy, launch, placement, probe, service, unit
 from ..core.instance.change import Step
 from ..core.instance.service import Manager
+from ..core.instance.values import AUTO
 from ..core.tree import Tree, ensure
 from .module import ROOT_ARGUMENTS
 
-ITEM = {
+CACHE_TYPE = {"type": "str", "choices": [*definition.CACHE_TYPES, AUTO]}
+PLAN = {
+    "allow": {"type": "list", "elements": "str", "choices": list(placement.ALLOWED_RUNGS)},
+    "ctx_floor": {"type": "int"},
+    "exact": {"type": "bool"},
+    "force": {"type": "bool"},
+}
+# the fields of an instance; those of `raw` take several forms, which the core checks
+ITEM: dict[str, dict[str, Any]] = {
     "name": {"type": "str", "required": True},
     "kind": {"type": "str", "choices": list(definition.KINDS)},
     "state": {"type": "str", "choices": list(definition.STATES)},
     "model": {"type": "str"},
+    "mmproj": {"type": "str"},
+    "lora": {"type": "list", "elements": "raw"},
+    "spec": {"type": "dict"},
+    "models": {"type": "dict"},
+    "alias": {"type": "list", "elements": "str"},
     "port": {"type": "int"},
     "bind": {"type": "str"},
     "keys": {"type": "list", "elements": "str", "no_log": False},
-    "ctx_size": {"type": "int"},
-    "parallel": {"type": "int"},
-    "cache_type_k": {"type": "str", "choices": list(definition.CACHE_TYPES)},
-    "cache_type_v": {"type": "str", "choices": list(definition.CACHE_TYPES)},
+    "tls": {"type": "dict", "options": {"cert": {"type": "path"}, "key": {"type": "path", "no_log": False}}},
+    "devices": {"type": "raw"},
+    "rpc": {"type": "list", "elements": "dict"},
+    "ctx_size": {"type": "raw"},
+    "parallel": {"type": "raw"},
+    "cache_type_k": CACHE_TYPE,
+    "cache_type_v": CACHE_TYPE,
+    "gpu_layers": {"type": "raw"},
+    "tensor_split": {"type": "raw"},
+    "split_mode": {"type": "str", "choices": list(placement.SPLIT_MODES)},
+    "main_gpu": {"type": "int"},
+    "cpu_moe": {"type": "bool"},
+    "n_cpu_moe": {"type": "raw"},
+    "plan": {"type": "dict", "options": PLAN},
+    "jinja": {"type": "bool"},
+    "reasoning_format": {"type": "str"},
+    "chat_template_file": {"type": "path"},
+    "slots": {"type": "bool"},
+    "metrics": {"type": "bool"},
+    "log_level": {"type": "str", "choices": list(definition.LOG_LEVELS)},
+    "proof": {"type": "str", "choices": list(definition.PROOFS)},
     "build": {"type": "str"},
     "options": {"type": "dict"},
     "allow_unsafe": {"type": "list", "elements": "str"},
@@ -43,6 +74,7 @@ ITEM = {
     "start_timeout": {"type": "int"},
     "drain_timeout": {"type": "int"},
     "memory_max": {"type": "str"},
+    "front": {"type": "dict"},
 }
 MANAGER = {"type": "str", "choices": ["auto", "systemd", "supervisor"], "default": "auto"}
 ARGUMENTS = {
@@ -131,7 +163,7 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
     if step.launch is not None:
         shown["build_id"] = step.launch.facts["Build"]
         shown["model"] = step.launch.facts["Model"]
-        shown["url"] = step.instance.url
+        shown["url"] = step.instance.url.partition("#")[0]
         shown["endpoint"] = endpoint(step.instance, address)
         shown["command"] = list(step.launch.command.argv)
         shown["command_line"] = step.launch.command.line
@@ -144,8 +176,8 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
 def endpoint(item: definition.Instance, address: str | None) -> str:
     """Where clients reach an instance: its own address, or the host's when it listens on all."""
     if item.host not in ("0.0.0.0", "::"):
-        return item.url
-    return f"http://{address or socket.gethostname()}:{item.port}"
+        return item.url.partition("#")[0]
+    return f"{'https' if item.tls else 'http'}://{address or socket.gethostname()}:{item.port}"
 
 
 def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[str, Any]:
@@ -164,7 +196,7 @@ def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[
             "pid": status.pid,
             "detail": status.detail,
             "health": probe.health(facts["URL"]) if status.active and facts.get("URL") else probe.UNREACHABLE,
-            "url": facts.get("URL", ""),
+            "url": facts.get("URL", "").partition("#")[0],
             "build_id": facts.get("Build", ""),
             "model": facts.get("Model", ""),
             "unit": manager.path(name),

@@ -5,39 +5,72 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import InvalidInput
 from ..names import check_keys, check_name
+from . import lora, network, placement, spec, values
+from .lora import Lora
+from .network import Tls
+from .placement import Devices, PlanRules, Worker
+from .spec import Spec
+from .values import AUTO, Given, Number
 
-KINDS = ("server", "embedding")
+KINDS = ("server", "embedding", "rerank", "router", "transformers")
 STATES = ("started", "stopped", "restarted", "absent")
 RESTARTS = ("needed", "never", "always")
+PROOFS = ("answers", "ranks")
 CACHE_TYPES = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "iq4_nl", "q5_0", "q5_1")
-SECRET_WORD = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)", re.IGNORECASE)
-ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
+LOG_LEVELS = ("error", "warning", "info", "trace", "debug")  # 1 to 5 of --verbosity
 DEFAULT_CTX_SIZE = 8192
+NO_MMPROJ = "none"
 
 
 @dataclass(frozen=True)
 class Instance:
-    """One supervised llama-server; sizes in tokens, times in seconds, `memory_max` in bytes."""
+    """One supervised llama-server; sizes in tokens, times in seconds, `memory_max` in bytes.
+
+    Where None or `auto` stands in a field of placement, the plan chooses. `models` are those of a router, each an
+    instance without a port of its own; `load` says that the router loads one when it starts.
+    """
 
     name: str
     kind: str = "server"
     state: str = "started"
     model: str = ""
+    mmproj: str | None = None
+    lora: tuple[Lora, ...] = ()
+    spec: Spec | None = None
+    models: tuple[Instance, ...] = ()
+    load: bool = False
+    alias: tuple[str, ...] = ()
     port: int = 0
     host: str = "127.0.0.1"
     keys: tuple[str, ...] = ()
-    ctx_size: int | None = None
-    parallel: int = 1
+    tls: Tls | None = None
+    devices: Devices | None = None
+    rpc: tuple[Worker, ...] = ()
+    ctx_size: Number | None = None
+    parallel: Number = 1
     cache_type_k: str | None = None
     cache_type_v: str | None = None
+    gpu_layers: Number | None = None
+    tensor_split: tuple[float, ...] | str | None = None
+    split_mode: str | None = None
+    main_gpu: int | None = None
+    cpu_moe: bool = False
+    n_cpu_moe: Number | None = None
+    plan: PlanRules = PlanRules()
+    jinja: bool | None = None
+    reasoning_format: str | None = None
+    chat_template_file: str | None = None
+    slots: bool | None = None
+    metrics: bool | None = None
+    log_level: str | None = None
+    proof: str = "answers"
     build: str = "active"
     options: Mapping[str, Any] = field(default_factory=dict)
     allow_unsafe: tuple[str, ...] = ()
@@ -46,10 +79,17 @@ class Instance:
     start_timeout: int | None = None
     drain_timeout: int = 30
     memory_max: int | None = None
+    front: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def loopback(self) -> bool:
-        return ipaddress.ip_address(self.host).is_loopback
+        """True when only this host reaches it."""
+        return network.is_local(self.host)
+
+    @property
+    def socket(self) -> str:
+        """The path of the socket it listens on; empty when it listens on a port."""
+        return self.host if self.host.startswith("/") else ""
 
     @property
     def wanted(self) -> bool:
@@ -58,15 +98,19 @@ class Instance:
 
     @property
     def url(self) -> str:
-        """Where this host itself reaches the instance."""
-        address = ipaddress.ip_address(self.host)
-        if address.is_unspecified:
-            address = ipaddress.ip_address("::1" if address.version == 6 else "127.0.0.1")
-        shown = f"[{address}]" if address.version == 6 else str(address)
-        return f"http://{shown}:{self.port}"
+        """Where the probe reaches the instance from this host."""
+        return network.url(self.host, self.port, self.tls)
 
 
-FIELDS = ("name", "bind", *[key for key in Instance.__dataclass_fields__ if key not in ("name", "host")])
+FIELDS = ("name", "bind", *[key for key in Instance.__dataclass_fields__ if key not in ("name", "host", "load")])
+# what a model of a router may say
+MODEL_FIELDS = (
+    *("kind", "model", "mmproj", "lora", "spec", "alias", "devices", "ctx_size", "parallel", "cache_type_k"),
+    *("cache_type_v", "gpu_layers", "tensor_split", "split_mode", "main_gpu", "cpu_moe", "n_cpu_moe", "plan", "jinja"),
+    *("reasoning_format", "chat_template_file", "options", "allow_unsafe", "proof", "load"),
+)
+# what only its models have, not the router itself
+_OF_MODELS = [key for key in MODEL_FIELDS if key not in ("kind", "options", "allow_unsafe", "alias", "load")]
 
 
 def read_all(entries: Sequence[Mapping[str, Any]], address: str | None = None) -> list[Instance]:
@@ -76,8 +120,11 @@ def read_all(entries: Sequence[Mapping[str, Any]], address: str | None = None) -
     """
     instances = [read(entry, address) for entry in entries]
     _unique("name", [item.name for item in instances])
-    ports = [item for item in instances if item.state != "absent"]
+    there = [item for item in instances if item.state != "absent"]
+    ports = [item for item in there if item.port]
     _unique("port", [str(item.port) for item in ports], [item.name for item in ports])
+    sockets = [item for item in there if item.socket]
+    _unique("socket", [item.socket for item in sockets], [item.name for item in sockets])
     return instances
 
 
@@ -89,39 +136,22 @@ def read(entry: Mapping[str, Any], address: str | None = None) -> Instance:
     name = check_name("instance", entry.get("name"))
     where = f"Instance {name!r}"
     check_keys(where, entry, FIELDS)
-    given = {key: value for key, value in entry.items() if value is not None}
-    state = _choice(where, "state", given.get("state", "started"), STATES)
+    given = Given(where, entry)
+    state = given.choice("state", STATES, "started")
     if state == "absent":
         return Instance(name=name, state=state)
-    host = _host(where, given.get("bind", "loopback"), address)
     instance = Instance(
         name=name,
-        kind=_choice(where, "kind", given.get("kind", "server"), KINDS),
         state=state,
-        model=_text(where, "model", given.get("model", "")),
-        port=_whole(where, "port", given.get("port"), 1024, 65535),
-        host=host,
-        keys=tuple(check_name("key", key) for key in given.get("keys", ())),
-        ctx_size=_optional(where, "ctx_size", given, 1, 1 << 30),
-        parallel=_whole(where, "parallel", given.get("parallel", 1), 1, 256),
-        cache_type_k=_cache_type(where, "cache_type_k", given),
-        cache_type_v=_cache_type(where, "cache_type_v", given),
-        build=_text(where, "build", given.get("build", "active")),
-        options=dict(given.get("options", {})),
-        allow_unsafe=tuple(given.get("allow_unsafe", ())),
-        env=_env(where, given.get("env", {})),
-        restart=_choice(where, "restart", given.get("restart", "needed"), RESTARTS),
-        start_timeout=_optional(where, "start_timeout", given, 1, 86400),
-        drain_timeout=_whole(where, "drain_timeout", given.get("drain_timeout", 30), 0, 86400),
-        memory_max=_optional(where, "memory_max", given, 1 << 20, 1 << 50),
+        models=_models(where, given.get("models", {})),
+        **_serving(given),
+        **_network(given, address),
+        **_running(given),
     )
-    if not instance.model:
-        raise InvalidInput(
-            f"{where} names no model.", "Give the name of a model set or the absolute path of a GGUF file."
-        )
+    _check_kind(instance, given)
     if not instance.loopback and not instance.keys:
         raise InvalidInput(
-            f"{where} would listen on {host} without a key, open to whoever reaches that address.",
+            f"{where} would listen on {instance.host} without a key, open to whoever reaches that address.",
             "Name at least one key in keys, or use bind: loopback.",
         )
     return instance
@@ -149,65 +179,120 @@ def key_text(instance: Instance, keys: Mapping[str, str]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def _host(where: str, bind: Any, address: str | None) -> str:
-    known = {"loopback": "127.0.0.1", "public": "0.0.0.0", "private": address}
-    wanted = known.get(bind, bind) if isinstance(bind, str) else None
-    if bind == "private" and not address:
-        raise InvalidInput(f"{where} has bind: private and this host has no address.", "Set llama_address.")
-    try:
-        return str(ipaddress.ip_address(wanted or ""))
-    except ValueError:
+def _serving(given: Given) -> dict[str, Any]:
+    """What is served and how it is placed: the fields that a model of a router has too."""
+    where, kind = given.where, given.choice("kind", KINDS, "server")
+    return {
+        "kind": kind,
+        "model": given.text("model", ""),
+        "mmproj": NO_MMPROJ if given.get("mmproj") == NO_MMPROJ else given.path("mmproj"),
+        "lora": tuple(lora.read(where, item) for item in given.items("lora")),
+        "spec": spec.read(where, given.get("spec")) if "spec" in given else None,
+        "alias": tuple(_alias(where, item) for item in given.items("alias")),
+        "devices": placement.devices(where, given.get("devices")),
+        "ctx_size": given.whole("ctx_size", 1, 1 << 30, AUTO),
+        "parallel": given.whole("parallel", 1, 256, AUTO, default=1),
+        "cache_type_k": given.choice("cache_type_k", (*CACHE_TYPES, AUTO)),
+        "cache_type_v": given.choice("cache_type_v", (*CACHE_TYPES, AUTO)),
+        "gpu_layers": given.whole("gpu_layers", 0, 10000, AUTO, "all"),
+        "tensor_split": placement.tensor_split(where, given.get("tensor_split")),
+        "split_mode": given.choice("split_mode", placement.SPLIT_MODES),
+        "main_gpu": given.whole("main_gpu", 0, 63),
+        "cpu_moe": given.switch("cpu_moe", False),
+        "n_cpu_moe": given.whole("n_cpu_moe", 0, 10000, AUTO),
+        "plan": placement.rules(where, given.get("plan", {})),
+        "jinja": given.switch("jinja"),
+        "reasoning_format": given.text("reasoning_format"),
+        "chat_template_file": given.path("chat_template_file"),
+        "proof": given.choice("proof", PROOFS, "ranks" if kind == "rerank" else "answers"),
+        "options": values.mapping(where, "options", given.get("options", {})),
+        "allow_unsafe": tuple(given.items("allow_unsafe")),
+    }
+
+
+def _network(given: Given, address: str | None) -> dict[str, Any]:
+    where = given.where
+    host = network.host(where, given.get("bind", "loopback"), address)
+    socket = host.startswith("/")
+    if socket and ("port" in given or "tls" in given):
+        raise InvalidInput(f"{where} binds to a socket.", "Leave port and tls out.")
+    return {
+        "host": host,
+        "port": 0 if socket else values.number(where, "port", given.get("port"), 1024, 65535),
+        "keys": tuple(check_name("key", key) for key in given.items("keys")),
+        "tls": network.tls(where, given.get("tls")) if "tls" in given else None,
+        "rpc": placement.workers(where, given.get("rpc", ())),
+        "slots": given.switch("slots"),
+        "metrics": given.switch("metrics"),
+        "front": values.table(where, "front", given.get("front", {})),
+    }
+
+
+def _running(given: Given) -> dict[str, Any]:
+    return {
+        "build": given.text("build", "active"),
+        "env": values.env(given.where, given.get("env", {})),
+        "log_level": given.choice("log_level", LOG_LEVELS),
+        "restart": given.choice("restart", RESTARTS, "needed"),
+        "start_timeout": given.whole("start_timeout", 1, 86400),
+        "drain_timeout": given.whole("drain_timeout", 0, 86400, default=30),
+        "memory_max": given.whole("memory_max", 1 << 20, 1 << 50),
+    }
+
+
+def _models(where: str, value: Any) -> tuple[Instance, ...]:
+    """The models of a router by name."""
+    found = []
+    for name, entry in sorted(values.table(where, "models", value).items()):
+        inside = f"{where}: the model {check_name('model of a router', name)!r}"
+        check_keys(inside, values.mapping(inside, "it", entry), MODEL_FIELDS)
+        given = Given(inside, entry)
+        found.append(Instance(name=name, load=given.switch("load", False), **_serving(given)))
+        if found[-1].kind in ("router", "transformers"):
+            raise InvalidInput(f"{inside} cannot be of the kind {found[-1].kind}.")
+        _check_served(inside, found[-1])
+    return tuple(found)
+
+
+def _check_kind(instance: Instance, given: Given) -> None:
+    """Refuse fields that do not go together."""
+    where = given.where
+    if instance.kind == "transformers":
+        raise InvalidInput(f"{where}: the kind transformers is not served by this release yet.", "Use rerank.")
+    if instance.kind != "router":
+        if instance.models:
+            raise InvalidInput(f"{where}: models belong to the kind router.", "Use model, or kind: router.")
+        _check_served(where, instance)
+        return
+    wrong = [key for key in _OF_MODELS if key in given]
+    if wrong:
+        raise InvalidInput(f"{where} is a router: {', '.join(wrong)} belong to its models.", "Move them there.")
+    if not instance.models:
+        raise InvalidInput(f"{where} is a router without models.", "List them by name in models.")
+
+
+def _check_served(where: str, item: Instance) -> None:
+    if not item.model:
         raise InvalidInput(
-            f"{where} cannot bind to {bind!r}.", "Use loopback, private, public or one IP address of the host."
-        ) from None
+            f"{where} names no model.", "Give the name of a model set or the absolute path of a GGUF file."
+        )
+    if item.spec and item.kind != "server":
+        raise InvalidInput(f"{where}: only the kind server generates text, so only it has spec.")
+    if item.cpu_moe and item.n_cpu_moe is not None:
+        raise InvalidInput(f"{where}: cpu_moe and n_cpu_moe exclude each other.", "Keep one of them.")
+    if item.proof == "ranks" and item.kind != "rerank":
+        raise InvalidInput(f"{where}: proof: ranks is for the kind rerank.")
 
 
-def _env(where: str, env: Any) -> dict[str, str]:
-    if not isinstance(env, Mapping):
-        raise InvalidInput(f"{where}: env must be a dictionary.")
-    for key, value in env.items():
-        if not isinstance(key, str) or not ENV_NAME.fullmatch(key):
-            raise InvalidInput(f"{where}: {key!r} cannot name an environment variable.")
-        if SECRET_WORD.search(key):
-            raise InvalidInput(
-                f"{where}: env {key} looks like a secret, and unit files can be read by everybody.",
-                "Use keys for API keys.",
-            )
-        if key.startswith("LLAMA_ARG_"):
-            raise InvalidInput(f"{where}: env {key} would set a flag unseen.", "Use options, or the field.")
-        _text(where, f"env {key}", str(value))
-    return {key: str(value) for key, value in env.items()}
-
-
-def _choice(where: str, key: str, value: Any, allowed: Collection[str]) -> str:
-    if value not in allowed:
-        raise InvalidInput(f"{where}: {key} cannot be {value!r}.", f"Possible: {', '.join(allowed)}.")
+def _alias(where: str, value: Any) -> str:
+    if not values.text(where, "alias", value) or "," in value:
+        raise InvalidInput(f"{where}: {value!r} cannot be an alias.", "Use text without commas.")
     return str(value)
 
 
-def _text(where: str, key: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.isprintable():
-        raise InvalidInput(f"{where}: {key} must be one line of text, not {value!r}.")
-    return value
-
-
-def _whole(where: str, key: str, value: Any, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise InvalidInput(f"{where}: {key} must be a whole number from {low} to {high}, not {value!r}.")
-    return value
-
-
-def _optional(where: str, key: str, given: Mapping[str, Any], low: int, high: int) -> int | None:
-    return _whole(where, key, given[key], low, high) if key in given else None
-
-
-def _cache_type(where: str, key: str, given: Mapping[str, Any]) -> str | None:
-    return _choice(where, key, given[key], CACHE_TYPES) if key in given else None
-
-
-def _unique(what: str, values: Sequence[str], names: Sequence[str] | None = None) -> None:
+def _unique(what: str, found: Sequence[str], names: Sequence[str] | None = None) -> None:
     seen: dict[str, int] = {}
-    for index, value in enumerate(values):
+    for index, value in enumerate(found):
         if value in seen:
             who = f" ({names[seen[value]]} and {names[index]})" if names else ""
             raise InvalidInput(f"The {what} {value} is given to two instances{who}.", "Every instance needs its own.")

@@ -12,8 +12,9 @@ from ..errors import InvalidInput
 from ..model import modelref
 from ..names import check_keys, check_name
 from .definition import FIELDS
+from .spec import OF_SET, OWN
 
-MERGED = ("options", "env")
+MERGED = ("options", "env", "plan")
 
 
 def merge_instances(
@@ -22,7 +23,7 @@ def merge_instances(
     """One list of instances out of every dictionary a host sees, with the defaults filled in.
 
     :param sources: variable name -> dictionary of instances by name.
-    :param defaults: values for keys an instance does not give; `options` and `env` are merged key by key.
+    :param defaults: values for keys an instance does not give; `options`, `env` and `plan` are merged key by key.
     :param models: the known model sets; a model that is none of them and no path is taken as a reference.
     :raises InvalidInput: two variables disagree about an instance, or a key is unknown.
     """
@@ -56,9 +57,28 @@ def _complete(
     for key in MERGED:
         if defaults.get(key) and entry.get(key):
             instance[key] = {**defaults[key], **entry[key]}
-    if "model" in instance:
-        instance["model"] = model_name(instance["model"], models)
-    return instance
+    if isinstance(instance.get("models"), Mapping):
+        inner = {key: entry for key, entry in instance["models"].items() if isinstance(entry, Mapping)}
+        named = {key: _named(entry, models) for key, entry in inner.items()}
+        instance["models"] = {**instance["models"], **named}
+    return _named(instance, models)
+
+
+def _named(entry: Mapping[str, Any], models: Mapping[str, Any]) -> dict[str, Any]:
+    """The entry with the names of model sets in place of references: of its model, its draft and its adapters."""
+    found = dict(entry)
+    if "model" in found:
+        found["model"] = model_name(found["model"], models)
+    if isinstance(found.get("spec"), Mapping) and found["spec"].get("draft", OWN) not in (OWN, OF_SET):
+        found["spec"] = {**found["spec"], "draft": model_name(found["spec"]["draft"], models)}
+    if isinstance(found.get("lora"), list):
+        found["lora"] = [
+            {**item, "file": model_name(item.get("file"), models)}
+            if isinstance(item, Mapping)
+            else model_name(item, models)
+            for item in found["lora"]
+        ]
+    return found
 
 
 def model_name(model: Any, models: Mapping[str, Any]) -> str:

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 
-from .. import gguf
 from ..build import builds
-from ..errors import InvalidInput, Prerequisite
-from ..model import modelset
+from ..errors import Prerequisite
 from ..tree import Tree
-from . import cmdline
+from . import cmdline, served
 from .definition import Instance
 from .service import Manager
 from .unit import Launch, credential_path
@@ -30,12 +26,12 @@ def resolve(tree: Tree, manager: Manager, instance: Instance) -> Launch:
     :raises Untrusted: the model file is damaged.
     """
     build = _build(tree, instance)
-    model = _model(tree, instance)
+    files = served.find(tree, instance)
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
-    command = cmdline.compose(instance, build, model.path, model.context_length, seen)
+    command = cmdline.compose(instance, build, files, seen)
     facts = {
         "Schema": "1",
         "Instance": instance.name,
@@ -43,16 +39,16 @@ def resolve(tree: Tree, manager: Manager, instance: Instance) -> Launch:
         "URL": instance.url,
         "Build": build.id,
         "Model": instance.model,
-        "ModelSHA256": _content(model),
+        "ModelSHA256": files.content,
     }
-    facts["Inputs"] = _digest({**facts, "argv": command.argv, "env": dict(command.env)})
+    facts["Inputs"] = served.digest({**facts, "argv": command.argv, "env": dict(command.env)})
     return Launch(
         instance=instance,
         command=command,
         facts=facts,
-        model_folders=(os.path.dirname(model.path),),
+        model_folders=files.folders,
         probe=tree.probe,
-        start_timeout=instance.start_timeout or 60 + model.size // SLOWEST_READ,
+        start_timeout=instance.start_timeout or 60 + files.size // SLOWEST_READ,
         key_file=key_file,
     )
 
@@ -74,43 +70,3 @@ def _build(tree: Tree, instance: Instance) -> builds.Build:
     if active is None:
         raise Prerequisite(f"No build is active in {tree.root}.", "Run llama_build (playbooks/build.yml) first.")
     return active
-
-
-def _model(tree: Tree, instance: Instance) -> modelset.ModelSet:
-    if not instance.model.startswith("/"):
-        found = modelset.load(tree, instance.model)
-        if found is None:
-            raise Prerequisite(
-                f"Instance {instance.name!r} names the model {instance.model!r}, which is not on this host.",
-                "Put it into llama_models and run gguf_model (playbooks/models.yml) first.",
-            )
-        modelset.check(found)
-        return found
-    if not os.path.isfile(instance.model):
-        raise InvalidInput(f"Instance {instance.name!r}: there is no file {instance.model}.")
-    return _file(instance.model)
-
-
-def _file(path: str) -> modelset.ModelSet:
-    """A bare file as a set of one, with its header read; hashing it at every run would be slow."""
-    header = gguf.read_header(path)
-    return modelset.ModelSet(
-        name=path,
-        source=path,
-        path=path,
-        files=(modelset.look(path, sha256=""),),
-        architecture=header.architecture,
-        context_length=header.context_length,
-    )
-
-
-def _content(model: modelset.ModelSet) -> str:
-    """What changes when the bytes of a model do: its SHA-256 (of all files), or size and time of a bare file."""
-    if len(model.files) == 1 and model.files[0].sha256:
-        return model.files[0].sha256
-    seen = [file.sha256 or f"{file.size}:{file.mtime_ns}" for file in model.files]
-    return seen[0] if len(seen) == 1 else _digest(seen)
-
-
-def _digest(value: object) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

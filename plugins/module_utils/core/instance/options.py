@@ -14,6 +14,7 @@ from typing import Any
 from ..build.capabilities import Capabilities, Option
 from ..errors import InvalidInput
 from ..names import did_you_mean
+from . import firstknown
 
 # The tables name flags by their canonical spelling in the recorded help; a test tells when upstream renames one.
 
@@ -115,6 +116,23 @@ def resolve(
             _check_danger(option, key, allowed)
         arguments[option.name] = _render(option, sets, key, value)
     return [word for flag in sorted(arguments) for word in arguments[flag]]
+
+
+def arguments(known: Capabilities, wanted: Mapping[str, Any], build_id: str) -> list[str]:
+    """The arguments of what fields of an instance ask for, in their order; None asks for nothing.
+
+    :param wanted: flag without dashes -> value.
+    :raises InvalidInput: the build lacks the flag, or does not take the value.
+    """
+    words: list[str] = []
+    for flag, value in wanted.items():
+        if value is None:
+            continue
+        found = known.find(flag)
+        if found is None or found[0].removed is not None:
+            raise InvalidInput(f"The build {build_id} has no flag --{flag}.", firstknown.hint(f"--{flag}"))
+        words += _render(*found, flag, value)
+    return words
 
 
 def _check_use(option: Option, key: str, owned: Mapping[str, str]) -> None:

@@ -59,3 +59,18 @@ def test_what_a_model_may_be():
     named = model_name("Qwen/Qwen3-8B-GGUF:Q4_K_M", {})
     assert named == model_name({"ref": "Qwen/Qwen3-8B-GGUF:Q4_K_M"}, {})
     assert named.startswith("qwen")
+
+
+def test_references_are_names_of_sets_wherever_they_stand():
+    reference = "Qwen/Qwen3-8B-GGUF:Q4_K_M"
+    name = model_name(reference, {})
+    entry = {
+        "port": 1,
+        "models": {"a": {"model": reference, "spec": {"type": "draft-simple", "draft": reference}}},
+        "lora": [reference, {"file": reference, "scale": 2}, "/l.gguf"],
+        "spec": {"type": "draft-mtp", "draft": "own"},
+    }
+    (merged,) = merge_instances({"x": {"r": entry}}, {}, {})
+    assert merged["models"]["a"] == {"model": name, "spec": {"type": "draft-simple", "draft": name}}
+    assert merged["lora"] == [name, {"file": name, "scale": 2}, "/l.gguf"]
+    assert merged["spec"]["draft"] == "own"
