@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,8 @@ def test_facts_of_this_host(ansible_module, check):
     result = ansible_module("gpu_facts", {}, check=check)
     assert not result["failed"] and not result["changed"]
     facts = result["ansible_facts"]["llama_gpu"]
-    assert set(facts) == {"schema", "devices", "host", "driver", "cuda", "reason"}
+    assert set(facts) == {"schema", "devices", "topology", "host", "driver", "cuda", "build", "reason"}
+    assert facts["build"] is None and facts["host"]["storage"] is None
     assert facts["host"]["cpu"]["logical"] == os.cpu_count()
     assert facts["devices"] or facts["reason"]
 
@@ -53,7 +55,18 @@ def test_the_playbook_shows_them(play, fake_driver):
     shown = play(REPOSITORY / "playbooks" / "facts.yml", {"llama_gpus": 2}, env=fake_driver)
     assert shown.rc == 0 and shown.changed == 0, shown.output
     table = "\n".join(shown.result("Show them")["msg"])
-    assert "Fake H200  0000:3b:00.0  NUMA -: 140.00 GB of 141.00 GB free" in table and "MIG-cccccccc" in table
+    row = r"GPU-aaaaaaaa\S+ +Fake H200 +140.0 GiB +141.0 GiB +9.0 +0000:3b:00.0 +- +x16 gen5 +7 %"
+    assert re.search(row, table) and "MIG-cccccccc" in table and "process 4242 (compute) holds 1.0 GiB" in table
+
+
+def test_the_active_build_is_asked_what_it_sees(ansible_module, fake_driver, fresh_root):
+    asked = {"root": str(fresh_root), "scope": "user"}
+    result = ansible_module("gpu_facts", asked, env=fake_driver)
+    facts = result["ansible_facts"]["llama_gpu"]
+    assert facts["host"]["storage"]["total"] > facts["host"]["storage"]["free"] > 0
+    build = facts["build"]
+    assert build["id"] == (fresh_root / "current").resolve().name and build["devices"] == []
+    assert "lists none of the 2 cuda devices" in build["differences"][0] and result["warnings"] == build["differences"]
 
 
 def test_a_missing_library_is_found_in_the_managed_environment(ansible_module, bare_python, tmp_path):

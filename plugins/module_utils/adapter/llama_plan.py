@@ -102,5 +102,4 @@ def _devices(module: AnsibleModule) -> list[dict[str, Any]]:
         libraries.append(("pynvml", "nvidia-ml-py"))
     root = module.params["root"]
     need_libraries(module, open_tree(root, module.params["scope"]) if root else None, *libraries)
-    found: list[dict[str, Any]] = gpu.read()["devices"]
-    return found
+    return gpu.usable(gpu.read()["devices"])

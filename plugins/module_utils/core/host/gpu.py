@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import LlamaOpsError, MissingLibrary
 from ..files import read_text
-from . import machine, nvml
+from . import amd, drm, intel, machine, nvml
 
 SCHEMA = 1
+BACKENDS = ("cuda", "hip", "vulkan")  # in this order where a host has several
 _NVIDIA, _AMD, _INTEL = "0x10de", "0x1002", "0x8086"
 _VENDORS = {_NVIDIA: "NVIDIA", _AMD: "AMD", _INTEL: "Intel"}
+_WITHOUT = {
+    _AMD: "its driver shows no memory for models (amdgpu is not loaded, or it only draws the desktop)",
+    _INTEL: "its driver shows no memory of its own",
+}
 # PCI base classes: display controller, and processing accelerator (AMD's Instinct boards)
 _DISPLAY, _ACCELERATOR = "0x03", "0x12"
 
@@ -45,7 +50,7 @@ class TooFewGPUs(LlamaOpsError):
 
 
 def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
-    """`{schema, devices, host, driver, cuda, reason}`.
+    """`{schema, devices, topology, host, driver, cuda, reason}`.
 
     `reason` says why a GPU that is there, or any GPU at all, is not among the devices; else None.
 
@@ -59,8 +64,10 @@ def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
     facts = machine.read(root)
     notes: list[str] = []
     reading = _ask_nvml([] if expected == 0 else [gpu for gpu in bus if gpu.wanted], notes)
+    others = _others(root, bus)
     numa = {gpu.address: gpu.numa for gpu in bus}
-    devices = [{**device, "numa": numa.get(device["pci"])} for device in reading.devices]
+    found = [*reading.devices, *others]
+    devices = [{**_shared(device, facts["memory"]), "numa": numa.get(device["pci"])} for device in found]
     # a container sees GPUs on the bus that were not given to it; a stated number decides by itself
     strict = facts["container"] is None and expected is None
     notes += _left_out(bus, {device["pci"] for device in devices}, strict)
@@ -76,11 +83,58 @@ def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "devices": devices,
+        "topology": [*reading.topology, *amd.topology(root, others)],
         "host": facts,
         "driver": reading.driver,
         "cuda": reading.cuda,
         "reason": " ".join(notes) or None,
     }
+
+
+def usable(devices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What a process of llama.cpp can use of the devices of `read`: a GPU in MIG mode gives way to its parts, a GPU
+    without memory of its own to one that has some, and other backends to the first (cuda, hip, vulkan).
+
+    Follows llama_prepare_model_devices, src/llama.cpp, which leaves an integrated GPU out where there is another one.
+    """
+    parts = [part for device in devices for part in _parts(device)]
+    own = [part for part in parts if not part.get("unified")]
+    left = [part for part in own or parts if part.get("total")]
+    first = min((BACKENDS.index(part["backend"]) for part in left if part["backend"] in BACKENDS), default=None)
+    return [part for part in left if first is not None and part["backend"] == BACKENDS[first]]
+
+
+def _parts(device: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if not device.get("mig"):
+        return [dict(device)]
+    kept = {key: device.get(key) for key in ("vendor", "backend", "pci", "numa", "compute_capability", "compute_mode")}
+    return [{**kept, **part, "parent": device["id"]} for part in device.get("mig_devices") or ()]
+
+
+def _others(root: str, bus: Sequence[BusGPU]) -> list[dict[str, Any]]:
+    """The GPUs of AMD and Intel."""
+    there = [gpu for gpu in bus if gpu.vendor != _NVIDIA]
+    clients = drm.clients(root) if there else {}
+    found = []
+    for gpu in there:
+        if gpu.vendor == _AMD:
+            device = amd.read(root, gpu.address, clients)
+            if device is not None and not amd.drawing_only(device):
+                found.append(device)
+        else:
+            device = intel.read(root, gpu.address, clients)
+            if device is not None:
+                found.append(device)
+    return found
+
+
+def _shared(device: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
+    """A device that uses the memory of the host has no more free than the host has."""
+    if not device.get("unified"):
+        return dict(device)
+    total = memory["total"] if device["total"] is None else device["total"]
+    free = memory["available"] if device["free"] is None else min(device["free"], memory["available"])
+    return {**device, "total": total, "free": free, "used": max(total - free, 0)}
 
 
 def scan(root: str = "/") -> list[BusGPU]:
@@ -121,7 +175,7 @@ def _ask_nvml(visible: Sequence[BusGPU], notes: list[str]) -> nvml.Reading:
             raise nvml.DriverSilent(f"{seen}: {exc.problem}", _remedy(visible, exc), **exc.details) from exc
         if exc.details["nvml_error"] != nvml.LIBRARY_NOT_FOUND:
             notes.append(exc.problem)
-    return nvml.Reading(None, None, [])
+    return nvml.Reading()
 
 
 def _remedy(visible: Sequence[BusGPU], error: nvml.DriverSilent) -> str:
@@ -144,7 +198,7 @@ def _left_out(bus: Sequence[BusGPU], answered: set[str | None], strict: bool) ->
         if gpu.vendor == _NVIDIA:
             notes.append(f"{gpu}: {'not usable here' if gpu.wanted else 'handed to a virtual machine'}.")
         else:
-            notes.append(f"{gpu}: detected, not read by this version.")
+            notes.append(f"{gpu}: {_WITHOUT[gpu.vendor]}.")
     return notes
 
 

@@ -60,6 +60,15 @@ def memory(root: str, allowed: Limits) -> dict[str, int | None]:
     return {"total": limit or found.total, "available": left, "installed": found.total, "limit": limit}
 
 
+def storage(folder: str) -> dict[str, Any]:
+    """`{path, total, free}` of the file system that holds a folder, or will hold it."""
+    path = os.path.abspath(folder)
+    while not os.path.isdir(path):
+        path = os.path.dirname(path)
+    found = os.statvfs(path)
+    return {"path": path, "total": found.f_frsize * found.f_blocks, "free": found.f_frsize * found.f_bavail}
+
+
 def cpu(root: str, allowed: Limits) -> dict[str, Any]:
     """`{model, flags, logical, physical, quota, usable}`.
 

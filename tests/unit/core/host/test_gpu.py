@@ -65,23 +65,80 @@ def test_two_devices_and_unsupported_fields(plant, driver):
         "index": 0,
         "name": "Fake H200",
         "pci": FIRST,
+        "minor": 0,
+        "serial": "1650123456789",
         "total": 141 * GIB,
         "free": 140 * GIB,
         "used": GIB,
+        "reserved": GIB // 2,
+        "unified": False,
         "compute_capability": "9.0",
         "numa": 0,
+        "memory_numa": 4,
         "mig": False,
         "mig_devices": [],
+        "pcie": {"generation": 1, "generation_max": 5, "width": 16, "width_max": 16},
+        "nvlink": None,
         "ecc": True,
+        "remapped_rows": {"correctable": 3, "uncorrectable": 0, "pending": True, "failure": False},
         "persistence": True,
+        "display": False,
+        "compute_mode": "exclusive_process",
+        "virtualization": "passthrough",
+        "addressing": "ats",
         "power_limit_watts": 700.0,
+        "power_enforced_watts": 600.0,
+        "power_range_watts": {"min": 200.0, "max": 700.0},
         "temperature_celsius": 41,
         "utilization_percent": {"gpu": 7, "memory": 3},
         "processes": [{"pid": 4242, "kind": "compute", "used": GIB}],
+        "reasons": {"processes.graphics": "the driver is older than this question"},
     }
-    unknown = ("ecc", "persistence", "power_limit_watts", "temperature_celsius", "utilization_percent", "processes")
+    unknown = (
+        "serial", "ecc", "remapped_rows", "persistence", "display", "compute_mode", "power_limit_watts",
+        "temperature_celsius", "utilization_percent", "processes",
+    )  # fmt: skip
     assert {name: small[name] for name in unknown} == dict.fromkeys(unknown)
+    assert small["reasons"]["ecc"] == "not supported by this GPU"
+    assert set(unknown) - {"processes"} <= set(small["reasons"])
     assert (small["compute_capability"], small["numa"], small["total"]) == ("8.0", 1, 24 * GIB)
+
+
+def test_an_older_driver_tells_the_memory_by_the_older_structure(plant, driver):
+    full = read(plant(BOTH), driver, FAKE_NVML_OLD="1")["facts"]["devices"][0]
+    assert (full["total"], full["free"], full["used"], full["reserved"]) == (141 * GIB, 140 * GIB, GIB, None)
+    assert full["addressing"] is None and full["reasons"]["addressing"] == "the driver is older than this question"
+    assert "total" not in full["reasons"]
+
+
+def test_every_process_is_counted_and_hidden_memory_is_none(plant, driver):
+    for count in (0, 12):
+        listed = read(plant(HOST), driver, FAKE_NVML_PROCESSES=str(count))["facts"]["devices"][0]["processes"]
+        assert [entry["pid"] for entry in listed] == list(range(4242, 4242 + count))
+    assert [entry["used"] for entry in listed[:3]] == [GIB, None, GIB]
+
+
+def test_a_gpu_without_memory_of_its_own_has_that_of_the_host(plant, driver):
+    # a GB10 answers so: MemTotal and MemAvailable of a DGX Spark, XuehaiPan/nvitop#208
+    meminfo = "MemTotal: 127600748 kB\nMemFree: 100 kB\nMemAvailable: 118566368 kB\n"
+    shared = read(plant({"proc/meminfo": meminfo}), driver, FAKE_NVML_UNIFIED="1")["facts"]["devices"][0]
+    assert (shared["unified"], shared["total"], shared["free"]) == (True, 127600748 * 1024, 118566368 * 1024)
+    assert shared["used"] == (127600748 - 118566368) * 1024
+
+
+LINKS = {
+    "none": ({}, 0, None),
+    "bridge": ({"FAKE_NVML_LINKS": "4"}, 4, {"active": 4, "version": "4.0", "switch": False, "peers": {SECOND: 4}}),
+    "switch": ({"FAKE_NVML_SWITCH": "18"}, 18, {"active": 18, "version": "4.0", "switch": True, "peers": {}}),
+}
+
+
+@pytest.mark.parametrize(("settings", "count", "seen"), LINKS.values(), ids=LINKS.keys())
+def test_how_gpus_are_connected(plant, driver, settings, count, seen):
+    facts = read(plant(BOTH), driver, **settings)["facts"]
+    ids = [device["id"] for device in facts["devices"]]
+    assert facts["topology"] == [{"devices": ids, "ancestor": "system", "p2p": False, "links": count}]
+    assert facts["devices"][0]["nvlink"] == seen
 
 
 def test_mig_devices_have_ids_of_their_own(plant, driver):
@@ -94,8 +151,14 @@ def test_mig_devices_have_ids_of_their_own(plant, driver):
             "total": 6 * GIB,
             "free": 6 * GIB,
             "used": 0,
+            "reserved": 0,
+            "unified": False,
             "gpu_instance": 5,
             "compute_instance": 0,
+            "multiprocessors": 14,
+            "slices": 1,
+            "processes": [],
+            "reasons": {"processes.graphics": "the driver is older than this question"},
         }
     ]
 
