@@ -39,16 +39,19 @@ options:
           - V(git) is a repository.
           - V(archive) is one C(tar.gz), C(tar.xz) or C(zip) file with a source tree of llama.cpp.
           - V(sdist) is the tree in the source distribution of C(llama-cpp-python) from a Python package index, for hosts that reach only such an index.
+          - V(artifact) is a build that was made elsewhere, as one file. Nothing is compiled then. The file must have the O(source.checksum), suit this host's
+            machine, C library and CPU, and its server must pass the smoke test here before it can become active.
         type: str
         choices:
           - git
           - archive
           - sdist
+          - artifact
         default: git
       url:
         description:
-          - Address of the repository (https, ssh, file or an absolute path; by default upstream's), of the archive (https, http or file), or of the
-            package index (by default the one C(pip) is configured for).
+          - Address of the repository (https, ssh, file or an absolute path; by default upstream's), of the archive (https, http or file), of the artifact
+            (https or http), or of the package index (by default the one C(pip) is configured for).
           - A password in the address of a package index or archive is sent to that host only, and shown nowhere. That of a repository must have none.
         type: str
       ref:
@@ -61,15 +64,20 @@ options:
         description: The full commit that O(source.ref) must mean. This is checked when the tree is fetched.
         type: str
       path:
-        description: A file on the host, in place of O(source.url). For V(archive) and V(sdist).
+        description: A file on the host, in place of O(source.url). For V(archive), V(sdist) and V(artifact).
         type: path
       checksum:
         description:
-          - SHA-256 of the archive or source distribution, 64 hex digits.
-          - Required for an archive from a URL, and for every O(source.version) but the default one, whose hash is part of the collection.
+          - SHA-256 of the archive, source distribution or artifact, 64 hex digits.
+          - Required for an artifact and for an archive from a URL, and for every O(source.version) but the default one, whose hash is part of the collection.
         type: str
       version:
         description: Version of C(llama-cpp-python), by default V(0.3.36). Only for V(sdist).
+        type: str
+      build:
+        description:
+          - Id of the build in the artifact. Only for V(artifact).
+          - A host that has this build asks for no artifact. Without it, only a host that got the build from this very artifact does so.
         type: str
   backend:
     description:
@@ -131,6 +139,13 @@ options:
     description: Seconds to wait while another run changes this root.
     type: int
     default: 600
+  artifacts:
+    description:
+      - Ids of the builds that the controller has as artifacts. If this is given, even as an empty list, the build is packed as C(artifacts/<build id>.tar.gz)
+        of the root, unless it is in the list; and a build that is in the list is not compiled, but asked for by the failure RV(artifact).
+      - The role P(llamaops.llama_cpp.llama_build#role) and the action plugin of this module use it to compile once for many hosts.
+    type: list
+    elements: str
   job:
     description:
       - The name under which the module tells how far it is, in C(<root>/work/jobs/<job>.progress).
@@ -167,6 +182,14 @@ EXAMPLES = r"""
     source:
       type: sdist
 
+- name: A build from the site's own mirror
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    source:
+      type: artifact
+      url: https://mirror.example.org/llama/0.5.0-a832db0-cpu-0a1b2c3d.tar.gz
+      checksum: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
 - name: Back to an earlier build
   llamaops.llama_cpp.llama_build:
     root: /opt/llama
@@ -194,6 +217,24 @@ compiled:
   description: Whether this run compiled it, or would in check mode.
   returned: success
   type: bool
+received:
+  description: Whether this run brought it as an artifact, or would in check mode.
+  returned: success
+  type: bool
+artifact:
+  description: The build as one file, on this host. In a failure only the id of the build whose artifact would help.
+  returned: when O(artifacts) is given and does not have the build
+  type: dict
+  contains:
+    path:
+      description: Where it is.
+      type: str
+    sha256:
+      description: Its SHA-256.
+      type: str
+    size:
+      description: Its size in bytes.
+      type: int
 compile_seconds:
   description: Seconds the compilers took in this run.
   returned: success

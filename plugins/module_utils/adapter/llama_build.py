@@ -8,11 +8,12 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core.build import building, source
+from ..core.build import artifact, building, source
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
 from ..core.progress import Progress
@@ -20,13 +21,14 @@ from ..core.tree import Tree
 from .module import ROOT_ARGUMENTS
 
 _SOURCE: dict[str, dict[str, Any]] = {
-    "type": {"type": "str", "choices": ["git", "archive", "sdist"], "default": "git"},
+    "type": {"type": "str", "choices": ["git", "archive", "sdist", "artifact"], "default": "git"},
     "url": {"type": "str"},
     "ref": {"type": "str"},
     "commit": {"type": "str"},
     "path": {"type": "path"},
     "checksum": {"type": "str"},
     "version": {"type": "str"},
+    "build": {"type": "str"},
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **ROOT_ARGUMENTS,
@@ -42,6 +44,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "build": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 600},
+    "artifacts": {"type": "list", "elements": "str"},
     "job": {"type": "str"},
 }
 RULES: dict[str, Any] = {
@@ -54,7 +57,8 @@ _WORDS = ("backend", "cpu", "cmake_options", "jobs", "activate", "active", "keep
 def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """Bring the builds of a root to what the arguments say, and describe them."""
     params = module.params
-    request = Request(source.read(params["source"]), **{word: params[word] for word in _WORDS})
+    given = {word: params[word] for word in _WORDS}
+    request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
     try:
         outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"], progress.say)
@@ -62,7 +66,11 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
         progress.end()
     for warning in outcome.plan.warnings:
         module.warn(warning)
-    return _result(tree, outcome)
+    result = _result(tree, outcome)
+    known = params["artifacts"]
+    if known is not None and outcome.build and not module.check_mode and outcome.build.id not in known:
+        result["artifact"] = asdict(artifact.pack(tree, outcome.build))
+    return result
 
 
 def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
@@ -72,6 +80,7 @@ def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
         "build_id": plan.build_id,
         "path": tree.build(plan.build_id) if plan.build_id else None,
         "compiled": plan.compile,
+        "received": plan.receive,
         "compile_seconds": build.manifest["compile"]["seconds"] if build and plan.compile else 0.0,
         "active": outcome.after.active,
         "previous": outcome.after.previous,

@@ -20,7 +20,7 @@ from ..command import Result, run
 from ..errors import MissingTool
 from ..files import sha256_of, write_json
 from ..tree import Tree
-from . import builds, capabilities, checkout, compile, recipe, smoke, toolchain
+from . import builds, capabilities, checkout, compile, receiving, recipe, smoke, toolchain
 from .buildplan import Plan, Request, decide
 from .builds import Build
 from .source import Exact
@@ -91,8 +91,12 @@ def _apply(
     plan = decide(tree, request, tools, False, exact)
     if plan.compile and plan.exact is None:
         plan = decide(tree, request, tools, False, checkout.find_short(tree, request.source, tools))
-    if plan.compile:
-        made = _make(tree, request, plan, tools, handle, progress)
+    if plan.compile or plan.receive:
+        if plan.receive:
+            made = receiving.install(tree, request.source, request.force, progress)
+        else:
+            receiving.prefer(plan.recipe, request)
+            made = _make(tree, request, plan, tools, handle, progress)
         plan = replace(plan, build_id=made.id)
     if plan.activate:
         build = builds.find(tree, plan.build_id or "")
@@ -134,15 +138,14 @@ def _install(tree: Tree, manifest: dict[str, Any], names: Sequence[str], progres
     """Copy the programs into a staging folder, prove them there, and give it its final name."""
     staging = os.path.join(tree.builds, f"{builds.STAGING}{manifest['id']}-{os.getpid()}")
     try:
-        for folder in ("bin", "lib", "smoke"):
+        for folder in ("bin", "lib"):
             os.makedirs(os.path.join(staging, folder))
         compile.copy_out(tree, names, os.path.join(staging, "bin"))
         progress("smoke test")
         server = os.path.join(staging, "bin", "llama-server")
         document = capabilities.read(server, lambda argv: _run_fresh(tree, argv))
         write_json(os.path.join(staging, "capabilities.json"), document)
-        proof = smoke.prove(tree, server, os.path.join(staging, "smoke"))
-        shutil.rmtree(os.path.join(staging, "smoke"))
+        proof = smoke.prove_in(tree, staging)
         files = {name: _facts(staging, name) for name in ["capabilities.json", *(f"bin/{name}" for name in names)]}
         created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
         write_json(

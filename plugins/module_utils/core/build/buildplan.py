@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InvalidInput, MissingTool
 from ..host import cgroup, gpu, machine
 from ..tree import Tree
-from . import builds, checkout, recipe, source_archive, source_git, toolchain
+from . import artifact, builds, checkout, recipe, source_archive, source_git, toolchain
 from .builds import Build
 from .source import Exact, Source, git_record, recorded
 from .toolchain import Toolchain
@@ -21,7 +21,10 @@ from .toolchain import Toolchain
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asks for: the options of the module."""
+    """What a user asks for: the options of the module.
+
+    :param artifacts: ids of builds that can be had instead of being compiled.
+    """
 
     source: Source
     backend: str = "auto"
@@ -34,6 +37,7 @@ class Request:
     force: bool = False
     state: str = "present"
     build: str | None = None
+    artifacts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Plan:
     """What there is to do.
 
     :param build_id: the build this is about; None while only the source tree could tell its version.
+    :param receive: it comes as an artifact.
     :param exact: the tree to compile, `recipe` how; None where neither can be known yet.
     :param active, previous, ids: what is active, what was before, and all builds (the newest first) afterwards.
     :param warnings: what could not be looked at yet (check mode only).
@@ -48,6 +53,7 @@ class Plan:
 
     build_id: str | None
     compile: bool = False
+    receive: bool = False
     activate: bool = False
     remove: tuple[str, ...] = ()
     exact: Exact | None = None
@@ -59,7 +65,7 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        return self.compile or self.activate or bool(self.remove)
+        return self.compile or self.receive or self.activate or bool(self.remove)
 
 
 def decide(tree: Tree, request: Request, tools: Toolchain, check: bool, exact: Exact | None = None) -> Plan:
@@ -75,8 +81,12 @@ def decide(tree: Tree, request: Request, tools: Toolchain, check: bool, exact: E
         return _removal(tree, recipe.check_build_id(request.build or ""))
     if request.active:
         return _switch(tree, builds.find(tree, recipe.check_build_id(request.active)))
-    wish = _wish(request, tools)
     known = builds.list_builds(tree)
+    if request.source.type == "artifact":
+        there = None if request.force else artifact.find(known, request.source)
+        plan = Plan(there.id) if there else Plan(request.source.build, receive=True)
+        return _present(tree, request, known, plan)
+    wish = _wish(request, tools)
     warnings: list[str] = []
     if tools.compiler is None and not check:
         toolchain.require(tools, tree, git=request.source.type == "git")
@@ -130,7 +140,8 @@ def _present(tree: Tree, request: Request, known: Sequence[Build], plan: Plan) -
     build_id = plan.build_id
     active, previous = _id_of(builds.active(tree)), _id_of(builds.previous(tree))
     existing = next((build for build in known if build.id == build_id), None)
-    activate = request.activate and not (existing and not plan.compile and builds.is_active(tree, existing))
+    made = plan.compile or plan.receive
+    activate = request.activate and not (existing and not made and builds.is_active(tree, existing))
     if request.activate and active != build_id:
         previous, active = active or previous, build_id
     names = [build.id for build in known]

@@ -220,3 +220,19 @@ def check_build_id(text: str) -> str:
     if not BUILD_ID.fullmatch(text) or ".." in text or text.startswith("."):
         raise InvalidInput(f"{text!r} is no build id.", "A build id looks like 0.5.0-a832db0-cpu-0a1b2c3d.")
     return text
+
+
+def needed_flags(recipe: Mapping[str, Any]) -> set[str]:
+    """The CPU flags, in the words of /proc/cpuinfo, without which a build of this recipe dies at once.
+
+    A build of all variants needs none. Upstream's default for x86-64 (`baseline`) has the switches of
+    ggml/CMakeLists.txt that are on when GGML_NATIVE is off.
+    """
+    cmake, machine = recipe["cmake"], str(recipe["target"]).partition("-")[0]
+    if _is_true(str(cmake.get("GGML_CPU_ALL_VARIANTS", "OFF"))):
+        return set()
+    if machine != "x86_64":
+        return {feature for feature in str(recipe["cpu"]).split("+")[1:] if feature in _ARM_FEATURES}
+    usual = {"GGML_SSE42", "GGML_AVX", "GGML_AVX2", "GGML_BMI2", "GGML_FMA", "GGML_F16C"}
+    on = [switch for switch in _SWITCHES if _is_true(str(cmake.get(switch, "ON" if switch in usual else "OFF")))]
+    return {flag for switch in on for flag in _SWITCHES[switch].split()}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from typing import Any
 
@@ -20,6 +21,16 @@ _SECONDS = 120
 # no configuration file of the user counts
 _ENVIRONMENT = {"XDG_CONFIG_HOME": "/nonexistent"}
 _REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0.0, "max_tokens": 64}
+
+
+def prove_in(tree: Tree, build: str) -> dict[str, Any]:
+    """As `prove`, for the llama-server of a build's folder; nothing is left in it."""
+    folder = os.path.join(build, "smoke")
+    os.mkdir(folder)
+    try:
+        return prove(tree, os.path.join(build, "bin", "llama-server"), folder)
+    finally:
+        shutil.rmtree(folder)
 
 
 def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:

@@ -12,10 +12,12 @@ from typing import Any
 
 from ..errors import InvalidInput
 from .builds import Build
+from .recipe import check_build_id
 
 _KEYS = {
     "git": ("url", "ref", "commit"),
     "archive": ("url", "path", "checksum"),
+    "artifact": ("url", "path", "checksum", "build"),
     "sdist": ("url", "path", "version", "checksum"),
 }
 _HASH = re.compile(r"(?:sha256:)?([0-9a-f]{64})", re.IGNORECASE | re.ASCII)
@@ -24,9 +26,10 @@ _COMMIT = re.compile(r"[0-9a-f]{40}", re.ASCII)
 
 @dataclass(frozen=True)
 class Source:
-    """What a user asks for; which fields count depends on `type` (`git`, `archive`, `sdist`).
+    """What a user asks for; which fields count depends on `type` (`git`, `archive`, `sdist`, `artifact`).
 
-    :param checksum: 64 hex digits, of an archive or source distribution.
+    :param checksum: 64 hex digits, of an archive, source distribution or artifact.
+    :param build: the id of the build in an artifact, where it is known.
     """
 
     type: str
@@ -36,6 +39,7 @@ class Source:
     path: str | None = None
     checksum: str | None = None
     version: str | None = None
+    build: str | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,10 @@ def read(given: Mapping[str, Any]) -> Source:
         raise InvalidInput("source.type archive needs either source.url or source.path.")
     if kind == "archive" and "url" in options and "checksum" not in options:
         raise InvalidInput("source.url of an archive needs source.checksum, its SHA-256.")
+    if kind == "artifact" and ("checksum" not in options or {"url", "path"} <= set(options)):
+        raise InvalidInput("source.type artifact needs source.checksum, its SHA-256, and source.url or source.path.")
+    if "build" in options:
+        check_build_id(options["build"])
     if kind == "sdist" and {"url", "path"} <= set(options):
         raise InvalidInput("source.type sdist takes either source.url (an index) or source.path.")
     return Source(**options)
