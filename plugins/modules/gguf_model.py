@@ -88,7 +88,7 @@ options:
     type: bool
     default: false
   offline:
-    description: Whether to fail instead of using the network when a model is not complete on the host.
+    description: Whether to fail instead of asking the source when no store and no O(mirror) has a model.
     type: bool
     default: false
   verify:
@@ -99,12 +99,74 @@ options:
     description: Seconds to wait for another run that works on the same model.
     type: int
     default: 60
-  gc:
+  stores:
     description:
-      - Whether to remove, after all else, the C(.gguf) files below C(<root>/models) that no set has and no unit of the
-        host names, and downloads that nobody went on with for a day. In check mode RV(unused) lists them.
+      - Folders in which models may lie, in the order in which they are searched. C(<root>/models) is the last one, if the
+        list does not name it. A model is used from the first store that has all of its files with the right SHA-256, where
+        every host looks for itself, once. Else it is brought to the first store that is writable.
+      - A store is laid out like C(<root>/models), as C(<owner>/<repo>/<file>). The cache of another client of the hub is a
+        store too, usually V(~/.cache/huggingface/hub), and with O(offline) also says what its revisions are.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path:
+        description: An absolute path. It may be a link.
+        type: path
+        required: true
+      mode:
+        description: Whether files may be brought there (V(rw)) or are only used (V(ro)).
+        type: str
+        choices: [ro, rw]
+        default: ro
+      shared:
+        description:
+          - Whether other hosts see the same folder, over NFS for example. Then nothing in it is locked, replaced or removed
+            with a set, files come under names of the host's own until they are proven, and each revision has a folder of
+            its own, C(<owner>/<repo>@<commit>).
+        type: bool
+        default: false
+      require_mount:
+        description: V(true) if the path must be a mount point before it is used, or the folder above it that must be one.
+        type: raw
+        default: false
+  writer:
+    description: Whether this host may bring files to shared stores. One that may not fails if they are not there.
+    type: bool
+    default: true
+  mirror:
+    description:
+      - A place that is asked for the bytes of a file before their source is, a folder of the host or an address
+        such as V(https://models.example.com/store), laid out like a store. No token is sent to it.
+      - What it gives is proven like everything else, and what it does not have comes from the source.
+    type: str
+  resolved:
+    description:
+      - RV(resolved) of another host, or a part of it. The sets that it names are not looked up again, so that all hosts have the
+        same bytes.
+    type: dict
+    default: {}
+  relay_from:
+    description:
+      - A host of the inventory that has the files of O(resolved). What is missing here is brought from there through the
+        controller, a few MiB at a time, before the module proves it. A run that is interrupted is gone on with.
+      - The action plugin of the module does this, except in check mode.
+    type: str
+  missing_only:
+    description: Whether only to return as RV(missing) which files of O(resolved) have to be brought, and where to.
     type: bool
     default: false
+  gc:
+    description:
+      - Whether to remove, after all else, the C(.gguf) files in writable stores that no set has and no unit of the
+        host names, and downloads that nobody went on with for a day. In check mode RV(unused) lists them.
+      - Shared stores are left alone without O(in_use).
+    type: bool
+    default: false
+  in_use:
+    description: RV(in_use) of all other hosts that see the shared stores. With it O(gc) cleans these too.
+    type: list
+    elements: path
   job:
     description:
       - The name under which the module tells how far it is, in C(<root>/work/jobs/<job>.progress).
@@ -150,6 +212,17 @@ EXAMPLES = r"""
         source: owner/gated-GGUF
         files: [gated-Q8_0.gguf]
 
+- name: Look into two stores before anything is fetched, and fetch into the second one
+  llamaops.llama_cpp.gguf_model:
+    root: /opt/llama
+    stores:
+      - {path: /srv/models, shared: true, require_mount: true}
+      - {path: /data/models, mode: rw}
+    mirror: https://models.example.com/store
+    models:
+      - name: qwen3-8b
+        source: Qwen/Qwen3-8B-GGUF:Q4_K_M
+
 - name: Remove a model and its files
   llamaops.llama_cpp.gguf_model:
     root: /opt/llama
@@ -171,6 +244,49 @@ unused:
     size:
       description: Bytes.
       type: int
+in_use:
+  description: The real paths of all files that sets of this host have or its units name.
+  returned: if O(gc) is true
+  type: list
+  elements: str
+missing:
+  description: The files that are missing, with the path C(part) that takes their bytes.
+  returned: if O(missing_only) is true
+  type: list
+  elements: dict
+  contains:
+    set:
+      description: The name of the set.
+      type: str
+    name:
+      description: The file's name below a store.
+      type: str
+    sha256:
+      description: SHA-256 in hex.
+      type: str
+    size:
+      description: Bytes.
+      type: int
+    have:
+      description: Bytes that are there already.
+      type: int
+    part:
+      description: The path that takes the bytes.
+      type: str
+resolved:
+  description: Which bytes each set is, for O(resolved) on other hosts.
+  returned: if O(lock) is true
+  type: dict
+  sample:
+    qwen3-8b:
+      source: Qwen/Qwen3-8B-GGUF:Q4_K_M
+      revision: 7c41481f57cb95916b40956ab2f0b139b296d974
+      files:
+        - name: Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf
+          path: /opt/llama/models/Qwen/Qwen3-8B-GGUF/Qwen3-8B-Q4_K_M.gguf
+          size: 5027783488
+          sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+          role: model
 usage:
   description: Bytes of every recorded set, by name.
   returned: if O(gc) is true
@@ -267,6 +383,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.gguf_mo
     converge,
     housekeeping,
     result,
+    to_bring,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
 
@@ -275,6 +392,8 @@ def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
     with reporting(module):
         tree = open_tree(module)
+        if module.params["missing_only"]:
+            module.exit_json(changed=False, missing=to_bring(module, tree))
         outcomes = converge(module, tree)
         found = {**result(outcomes, module.params["lock"]), **housekeeping(module, tree)}
     found["changed"] = found["changed"] or bool(found.get("unused"))

@@ -20,6 +20,7 @@ import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import lock
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree, ensure
+from ansible_runs import LOCAL
 from fixtures.gguf_bytes import U32, gguf_model
 
 PLAYBOOK = Path(__file__).resolve().parents[2] / "playbooks" / "models.yml"
@@ -226,6 +227,64 @@ def test_the_playbook_fetches_what_instances_name(root, play, hub):
     assert not root.exists()
     first = play(PLAYBOOK, site)
     assert first.rc == 0, first.output
-    assert sorted(first.result("models")["models"]) == ["owner-model-gguf-q8-0", "tiny"]
+    assert sorted(first.result("what the inventory says")["models"]) == ["owner-model-gguf-q8-0", "tiny"]
     second = play(PLAYBOOK, site)
     assert (second.rc, second.changed) == (0, 0), second.output
+
+
+# ------------------------------------------------------------------ several hosts
+
+
+@pytest.fixture
+def fleet(tmp_path, hub):
+    """`fleet(hosts, **variables of all)`: an inventory of local hosts, each with a root of its own."""
+    hub.push(REPO, {"model-Q8_0.gguf": TINY})
+
+    def write(hosts, **shared):
+        common = {
+            **LOCAL,
+            "llama_scope": "user",
+            "llama_models_endpoint": hub.endpoint,
+            "llama_models": {"m": REFERENCE},
+        }
+        found = {name: {"llama_root": str(tmp_path / name), **own} for name, own in hosts.items()}
+        path = tmp_path / "inventory.json"
+        path.write_text(json.dumps({"all": {"hosts": found, "vars": {**common, **shared}}}))
+        return path
+
+    return write
+
+
+def models_of(folder):
+    return [path for path in below(folder) if path.endswith(".gguf")]
+
+
+def test_one_host_fetches_for_all_and_the_controller_carries(tmp_path, play, hub, fleet):
+    inventory = fleet(dict.fromkeys(("one", "two"), {}) | {"keeper": {"llama_models": {}}}, llama_models_from="keeper")
+    done = play(PLAYBOOK, {"llama_hosts": "one,two"}, inventory=inventory)
+    assert (done.rc, done.changed) == (0, 3), done.output
+    for name in ("keeper", "one", "two"):
+        assert models_of(tmp_path / name) == [f"{REPO}/model-Q8_0.gguf"]
+        assert (tmp_path / name / "models" / REPO / "model-Q8_0.gguf").read_bytes() == TINY
+    assert hub.count("cdn") == 1
+    again = play(PLAYBOOK, {"llama_hosts": "one,two"}, inventory=inventory)
+    assert (again.rc, again.changed) == (0, 0), again.output
+
+
+def test_hosts_of_one_shared_store_have_one_writer_and_clean_it_together(tmp_path, play, hub, fleet):
+    stores = [{"path": str(tmp_path / "shared"), "mode": "rw", "shared": True}]
+    hosts = {"one": {}, "two": {"llama_models": {"n": f"{REPO}:Q8_0"}}}
+    inventory = fleet(hosts, llama_models_stores=stores)
+    seen = play(PLAYBOOK, inventory=inventory, check=True)
+    assert seen.rc == 0 and not (tmp_path / "shared").exists(), seen.output
+    done = play(PLAYBOOK, inventory=inventory)
+    assert done.rc == 0 and hub.count("cdn") == 1, done.output
+    assert models_of(tmp_path / "one") == models_of(tmp_path / "two") == []
+    stray = tmp_path / "shared" / "o" / "r" / "old.gguf"
+    stray.parent.mkdir(parents=True)
+    stray.write_bytes(b"123")
+    part = play(PLAYBOOK, {"gc": "true", "llama_hosts": "two"}, inventory=inventory)
+    assert part.rc == 0 and stray.exists(), "one host alone cleans nothing"
+    whole = play(PLAYBOOK, {"gc": "true"}, inventory=inventory)
+    assert whole.rc == 0 and not stray.exists() and "two" in whole.stats, whole.output
+    assert play(PLAYBOOK, inventory=inventory).changed == 0

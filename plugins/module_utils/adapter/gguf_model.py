@@ -16,7 +16,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core.errors import MissingLibrary
-from ..core.model import fetch, modelgc, modelref, modelset
+from ..core.model import fetch, mirror, modelgc, modelref, modelset, promise, stores
 from ..core.model.fetch import Outcome
 from ..core.model.hub import Hub
 from ..core.model.modelref import Request
@@ -36,6 +36,12 @@ ITEM = {
     "draft": {"type": "str"},
     "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
 }
+STORE = {
+    "path": {"type": "path", "required": True},
+    "mode": {"type": "str", "choices": ["ro", "rw"], "default": "ro"},
+    "shared": {"type": "bool", "default": False},
+    "require_mount": {"type": "raw", "default": False},
+}
 HUB_ARGUMENTS: dict[str, dict[str, Any]] = {
     "token_file": {"type": "path", "no_log": False},
     "endpoint": {"type": "str"},
@@ -49,6 +55,13 @@ ARGUMENTS = {
     "verify": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
     "gc": {"type": "bool", "default": False},
+    "in_use": {"type": "list", "elements": "path"},
+    "stores": {"type": "list", "elements": "dict", "options": STORE, "default": []},
+    "writer": {"type": "bool", "default": True},
+    "mirror": {"type": "str"},
+    "resolved": {"type": "dict", "default": {}},
+    "relay_from": {"type": "str"},
+    "missing_only": {"type": "bool", "default": False},
     "job": {"type": "str"},
 }
 
@@ -63,7 +76,8 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
         kept = [Outcome(found.name, found, found, False) for found in settled]
         return kept + [Outcome(name, None, None, False, "absent") for name in unwanted]
     names = [found.name for found in settled]
-    need_hub(module, tree, [item for item in wanted if item.name not in names])
+    need_hub(module, tree, [item for item in wanted if item.name not in (*names, *options.resolved)])
+    stores.check(options.stores)
     if module.check_mode:
         foreseen = [foresee(module, tree, item, options) for item in wanted]
         return foreseen + [
@@ -72,7 +86,7 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
     ensure(tree)
     try:
         brought = [fetch.bring(tree, item, options) for item in wanted]
-        return brought + [fetch.remove(tree, name, options.wait) for name in unwanted]
+        return brought + [fetch.remove(tree, name, options.wait, options.stores) for name in unwanted]
     finally:
         options.progress.end()
 
@@ -85,7 +99,23 @@ def read_options(module: AnsibleModule, tree: Tree) -> Options:
         verify=module.params["verify"],
         wait=module.params["lock_timeout"],
         progress=Progress(tree, module.params["job"]),
+        stores=stores.read(tree, module.params["stores"]),
+        writer=module.params["writer"],
+        resolved=promise.read(module.params["resolved"]),
+        mirror=mirror.read(module.params["mirror"]),
     )
+
+
+def to_bring(module: AnsibleModule, tree: Tree) -> list[dict[str, Any]]:
+    """The files that are missing here, for somebody who brings their bytes; nothing is fetched."""
+    options = read_options(module, tree)
+    wanted = [item for item in modelref.read_all(module.params["models"])[0] if item.name in options.resolved]
+    open_sets = [item for item in wanted if options.verify or not fetch.settled(tree, item)]
+    stores.check(options.stores)
+    if module.check_mode or not open_sets:
+        return []
+    ensure(tree)
+    return [{"set": item.name, **part} for item in open_sets for part in fetch.missing(tree, item, options)]
 
 
 def open_hub(module: AnsibleModule) -> Hub:
@@ -122,8 +152,10 @@ def housekeeping(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """With `gc`, remove what no set has (in check mode find it); a part of the result, empty without."""
     if not module.params["gc"]:
         return {}
-    found = modelgc.collect(tree, module.check_mode)
-    return {"unused": [{"path": item.path, "size": item.size} for item in found], "usage": modelgc.usage(tree)}
+    places = stores.read(tree, module.params["stores"])
+    found, used = modelgc.collect(tree, module.check_mode, places, module.params["in_use"])
+    unused = [{"path": item.path, "size": item.size} for item in found]
+    return {"unused": unused, "in_use": used, "usage": modelgc.usage(tree)}
 
 
 def result(outcomes: Sequence[Outcome], pins: bool = False) -> dict[str, Any]:
@@ -143,7 +175,9 @@ def result(outcomes: Sequence[Outcome], pins: bool = False) -> dict[str, Any]:
         ],
     }
     if pins:
-        found["lock"] = {outcome.name: outcome.after.pin() for outcome in outcomes if outcome.after}
+        after = [outcome.after for outcome in outcomes if outcome.after]
+        found["lock"] = {item.name: item.pin() for item in after}
+        found["resolved"] = {item.name: item.resolved() for item in after if not item.in_place}
     return found
 
 

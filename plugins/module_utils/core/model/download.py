@@ -11,13 +11,14 @@ import hashlib
 import http.client
 import os
 import shutil
+import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import BinaryIO
 
 from .. import web
-from ..errors import MissingTool, Unreachable
+from ..errors import MissingTool, Unreachable, Untrusted
 from ..files import remove_file
 from ..sizes import human
 from ..web import Interrupted, Remote
@@ -79,6 +80,32 @@ def resume(remote: Remote, path: str, size: int, patience: Patience, moved: Call
                 if left <= 0 or pause > patience.longest:
                     raise
                 time.sleep(pause)
+
+
+def copy(source: str, path: str, moved: Callable[[int], None] | None = None) -> str:
+    """Have the bytes of a file in `path`; what is there already is kept. Returns the SHA-256 in hex.
+
+    :raises Untrusted: what is to be copied is no regular file. :raises MissingTool: the disk has no room for it.
+    """
+    with open(source, "rb", opener=_regular) as file, open(path, "a+b") as target:
+        part = _Part(target, moved or (lambda _count: None))
+        part.read()
+        whole = os.fstat(file.fileno()).st_size
+        if part.size > whole:
+            part.clear()
+        check_space(part.folder, whole - part.size)
+        file.seek(part.size)
+        while block := file.read(_BLOCK):
+            part.add(block)
+        return part.digest.hexdigest()
+
+
+def _regular(path: str, flags: int) -> int:
+    handle = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Untrusted(f"{path} is not a regular file.")
+    return handle
 
 
 class _Part:

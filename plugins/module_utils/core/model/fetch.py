@@ -3,20 +3,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Bringing model sets onto a host: nothing stands under a final name that was not proven.
 
-A file is fetched under the name `.part-<name of the set>.<SHA-256>` beside its final place. Its SHA-256 and header are
-checked there, and only when all of a set are right are they moved and the set recorded. What a killed run leaves is
-gone on with by the next one. A set has one writer at a time (`_alone`), so that sets do not wait for each other.
+A file that no store has is fetched under the name `.part-<name of the set>.<SHA-256>` beside its final place. Its
+SHA-256 and header are checked there, and only when all of a set are right are they moved and the set recorded. What a
+killed run leaves is gone on with by the next one. On a host a set has one writer at a time (`_alone`), so that sets do
+not wait for each other; hosts that share a store never touch each other's unfinished files.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from .. import gguf, lock
-from ..errors import Untrusted
+from ..errors import Unreachable, Untrusted
 from ..files import remove_file, sha256_of
 from ..tree import Tree
 from . import download, modelref, modelset, modelsource, staging
@@ -24,6 +26,7 @@ from .modelchoice import DRAFT, MMPROJ, MODEL
 from .modelref import Request
 from .modelset import ModelFile, ModelSet
 from .modelsource import Item, Options
+from .stores import Store, own, target
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,27 @@ def foresee(tree: Tree, request: Request, options: Options) -> Outcome:
     if request.source.kind == modelref.FILE:
         after = _set(request, None, tuple(modelsource.local(request)))
         return Outcome(request.name, before, after, True)
-    revision, items = modelsource.items(tree, request, options)
-    missing = [item for item in items if not staging.is_there(item, before, options.verify)]
+    revision, items, missing = _wanted(tree, request, options, before)
     after = _promised(request, revision, items)
     return Outcome(request.name, before, after, bool(missing) or not _same(before, after))
+
+
+def missing(tree: Tree, request: Request, options: Options) -> list[dict[str, Any]]:
+    """The files that `bring` would fetch, for somebody who puts their bytes there before: name below a store, SHA-256,
+    size and `have` in bytes, and `part`, the path that takes the bytes. The folders of these are made."""
+    before = modelset.load(tree, request.name)
+    if request.source.kind in (modelref.FILE, modelref.BUILTIN) or proven(tree, request, options):
+        return []
+    home = _stores(tree, options)[1]
+    found, needed = [], 0
+    for item in _wanted(tree, request, options, before)[2]:
+        part = staging.part_of(request.name, item, home)
+        staging.make_folder(home, os.path.dirname(part))
+        have = staging.size_of(part)
+        needed += max(0, item.size - have)
+        found.append({"name": item.names[0], "sha256": item.sha256, "size": item.size, "have": have, "part": part})
+    download.check_space(home.path, needed)
+    return found
 
 
 def bring(tree: Tree, request: Request, options: Options) -> Outcome:
@@ -100,16 +120,22 @@ def bring(tree: Tree, request: Request, options: Options) -> Outcome:
         return Outcome(request.name, before, found, changed)
 
 
-def remove(tree: Tree, name: str, wait_for: float = 60) -> Outcome:
-    """Forget a set and remove the files that were fetched for it and that no other set uses."""
+def remove(tree: Tree, name: str, wait_for: float = 60, stores: Sequence[Store] = ()) -> Outcome:
+    """Forget a set and remove the files that were fetched for it and that no other set uses.
+
+    Only what lies in a writable store of this host alone goes; other hosts may use the rest.
+    """
     with _alone(tree, name, wait_for), _alone(tree, "", wait_for):
         found = modelset.load(tree, name)
-        paths = modelset.unshared(tree, found) if found else []
-        for path in paths:
-            remove_file(path)
-        for folder in {os.path.dirname(path) for path in paths}:
-            staging.sweep(folder, name)
-            staging.prune(tree, folder)
+        for store in stores or (own(tree),):
+            paths = (
+                modelset.unshared(tree, found, [store.path]) if found and store.writable and not store.shared else []
+            )
+            for path in paths:
+                remove_file(path)
+            for folder in {os.path.dirname(path) for path in paths}:
+                staging.sweep(store, folder, name)
+                staging.prune(store, folder)
         return Outcome(name, found, None, modelset.forget(tree, name), "absent")
 
 
@@ -139,46 +165,69 @@ def _same(before: ModelSet | None, after: ModelSet) -> bool:
     return before is not None and before.content() == after.content()
 
 
+def _stores(tree: Tree, options: Options) -> tuple[Sequence[Store], Store]:
+    """The stores to search, and the one that takes downloads."""
+    found = options.stores or (own(tree),)
+    return found, target(found)
+
+
+def _wanted(
+    tree: Tree, request: Request, options: Options, before: ModelSet | None
+) -> tuple[str | None, list[Item], list[Item]]:
+    """The revision, the files of the set, and those of them that no store has."""
+    stores, home = _stores(tree, options)
+    revision, items = modelsource.items(request, options, home)
+    items, absent = staging.place(items, before, options.verify, stores)
+    return revision, items, absent
+
+
 def _fetched(tree: Tree, request: Request, options: Options, before: ModelSet | None) -> tuple[ModelSet, bool]:
     """The set, fetched and recorded, and whether a file had to be fetched."""
-    revision, items = modelsource.items(tree, request, options)
+    home = _stores(tree, options)[1]
+    revision, items, absent = _wanted(tree, request, options, before)
     promised = _promised(request, revision, items)
     modelset.check_free(tree, promised)
-    missing = {
-        staging.part_of(request.name, item): item
-        for item in items
-        if not staging.is_there(item, before, options.verify)
-    }
-    for part in missing:
-        staging.make_folder(tree, os.path.dirname(part))
-    home = modelsource.home(tree, request)
-    needed = sum(item.size - min(item.size, staging.size_of(part)) for part, item in missing.items())
-    download.check_space(home, needed)
-    options.progress.expect(f"model {request.name}", sum(item.size for item in missing.values()))
-    try:
-        staging.fetch_all(missing, options.progress)
-    except BaseException:
-        staging.forget_empty(tree, missing)
-        raise
-    staged = {item.path: part for part, item in missing.items()}
+    if absent and home.shared and not options.writer:
+        raise Unreachable(
+            f"The shared store {home.path} does not have {absent[0].path}, and this host may not write there.",
+            "Run this on the host that may, or look why its run failed.",
+        )
+    parts = {staging.part_of(request.name, item, home): item for item in absent}
+    _stage(request, home, parts, options)
+    staged = {item.path: part for part, item in parts.items()}
     options.progress.say(f"model {request.name}: looking at what came")
     try:
         headers = [_header(staged.get(item.path, item.path), item.path) for item in items]
         found = _set(request, revision, promised.files, headers)
     except Untrusted:
-        for part in missing:  # the right bytes of a wrong file
+        for part in parts:  # the right bytes of a wrong file
             remove_file(part)
-        staging.forget_empty(tree, missing)
+        staging.forget_empty(home, parts)
         raise
     with _alone(tree, "", options.wait):
         modelset.check_free(tree, promised)
         for path, part in staged.items():
-            staging.settle(tree, part, path)
+            staging.settle(home, part, path)
         found = modelset.stamped(found)
         modelset.save(tree, found)
     for folder in {os.path.dirname(item.path) for item in items}:
-        staging.sweep(folder, request.name)
-    return found, bool(missing)
+        staging.sweep(home, folder, request.name)
+    return found, bool(absent)
+
+
+def _stage(request: Request, home: Store, parts: dict[str, Item], options: Options) -> None:
+    """Fetch what is missing under its unfinished names, if there is room for all of it."""
+    for part in parts:
+        staging.make_folder(home, os.path.dirname(part))
+    needed = sum(item.size - min(item.size, staging.size_of(part)) for part, item in parts.items())
+    if parts:
+        download.check_space(home.path, needed)
+    options.progress.expect(f"model {request.name}", sum(item.size for item in parts.values()))
+    try:
+        staging.fetch_all(parts, options.progress)
+    except BaseException:
+        staging.forget_empty(home, parts)
+        raise
 
 
 def _header(path: str, shown: str) -> gguf.Header:
@@ -189,9 +238,8 @@ def _header(path: str, shown: str) -> gguf.Header:
 
 
 def _promised(request: Request, revision: str | None, items: list[Item]) -> ModelSet:
-    return _set(
-        request, revision, tuple(ModelFile(item.path, item.size, item.sha256, role=item.role) for item in items)
-    )
+    files = (ModelFile(item.path, item.size, item.sha256, role=item.role, name=item.names[0]) for item in items)
+    return _set(request, revision, tuple(files))
 
 
 def _set(

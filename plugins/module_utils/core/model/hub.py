@@ -72,7 +72,8 @@ class Hub:
     ) -> str:
         """Have the bytes of one file of a commit in `path`, see `download.resume`; returns their SHA-256.
 
-        The client of the hub cannot go on after a run that was killed, and does not hash; so the bytes are ours to get.
+        The client of the hub cannot go on after a run that was killed, and does not hash; so the bytes are ours to get,
+        over HTTP also where the hub offers Xet (docs/models.md says why).
         """
         try:
             return download.resume(self.remote(repo, commit, entry.path), path, entry.size, patience, moved)

@@ -11,6 +11,7 @@ from typing import Any
 from ..errors import InvalidInput
 from ..names import check_keys, check_name
 from . import modelref
+from .modelref import HUB, URL
 
 
 def model_sets(
@@ -35,6 +36,24 @@ def model_sets(
                     "Give one of them a name of its own in llama_models.",
                 )
     modelref.read_all(found.values())
+    return [found[name] for name in sorted(found)]
+
+
+def common(lists: Iterable[Iterable[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """What several hosts want together, by name: without local files, built-in models and what is to be removed.
+
+    :param lists: lists that `model_sets` returned.
+    :raises InvalidInput: hosts give one name to two models.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for entry in (dict(entry) for each in lists for entry in each):
+        if entry.get("state") == "absent" or modelref.parse(entry.get("source")).kind not in (HUB, URL):
+            continue
+        if found.setdefault(entry["name"], entry) != entry:
+            raise InvalidInput(
+                f"Hosts want the set {entry['name']!r} as {_shown(found[entry['name']])} and as {_shown(entry)}.",
+                "Give one of them another name, for one host fetches the models of all.",
+            )
     return [found[name] for name in sorted(found)]
 
 

@@ -26,7 +26,8 @@ PROJECTOR = "clip"  # tools/mtmd/clip.cpp of llama.cpp: the architecture every m
 class ModelFile:
     """A file as it was when it was proven: absolute path, bytes, SHA-256 in hex, and what shows an untouched file.
 
-    Roles are those of `modelchoice`: the model itself, its multimodal projector, its draft.
+    Roles are those of `modelchoice`: the model itself, its multimodal projector, its draft. `name` is the file's usual
+    name below a store, such as `owner/repo/file.gguf`; empty for a local file.
     """
 
     path: str
@@ -35,6 +36,7 @@ class ModelFile:
     mtime_ns: int = 0
     inode: int = 0
     role: str = MODEL
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,12 @@ class ModelSet:
         """The path of a file in its repository, which it keeps below `models/<owner>/<repo>`."""
         return path.split(f"/{self.source.split(':')[0]}/", 1)[-1]
 
+    def resolved(self) -> dict[str, Any]:
+        """Which bytes the set is, for other hosts (see `promise.read`), and where they lie here."""
+        keys = ("name", "path", "size", "sha256", "role")
+        files = [{key: getattr(file, key) for key in keys} for file in self.files]
+        return {"source": self.source, "revision": self.revision, "files": files}
+
     def record(self) -> dict[str, Any]:
         """The content of the lock file."""
         return {"schema": SCHEMA, **asdict(self)}
@@ -139,15 +147,20 @@ def forget(tree: Tree, name: str) -> bool:
     return remove_file(_lock_file(tree, name))
 
 
-def look(path: str, sha256: str, role: str = MODEL) -> ModelFile:
+def look(path: str, sha256: str, role: str = MODEL, name: str = "") -> ModelFile:
     """A file as it is now, whose SHA-256 the caller knows."""
     state = os.stat(path)
-    return ModelFile(path, state.st_size, sha256, state.st_mtime_ns, state.st_ino, role)
+    return ModelFile(path, state.st_size, sha256, state.st_mtime_ns, state.st_ino, role, name)
+
+
+def again(file: ModelFile) -> ModelFile:
+    """The same file as it is now; its content is not looked at."""
+    return look(file.path, file.sha256, file.role, file.name)
 
 
 def stamped(found: ModelSet) -> ModelSet:
     """The set with sizes, times and inodes of its files as they are now; their content has just been proven."""
-    return replace(found, files=tuple(look(file.path, file.sha256, file.role) for file in found.files))
+    return replace(found, files=tuple(again(file) for file in found.files))
 
 
 def refreshed(found: ModelSet, verify: bool = False) -> ModelSet:
@@ -175,7 +188,7 @@ def _refreshed(found: ModelSet, file: ModelFile, verify: bool) -> ModelFile:
         else f"Run gguf_model (playbooks/models.yml) to bring the model {found.name!r} back."
     )
     try:
-        now = look(file.path, file.sha256, file.role)
+        now = again(file)
     except (FileNotFoundError, NotADirectoryError):
         raise Untrusted(f"{file.path} of the model {found.name!r} is missing.", remedy) from None
     if now.size != file.size:
@@ -251,13 +264,13 @@ def check_free(tree: Tree, wanted: ModelSet) -> None:
                 )
 
 
-def unshared(tree: Tree, found: ModelSet) -> list[str]:
-    """The files that were fetched for this set and that no other set uses; never a local file used in place."""
+def unshared(tree: Tree, found: ModelSet, folders: Sequence[str]) -> list[str]:
+    """The files of this set in these folders that no other set uses; never a local file used in place."""
     if found.in_place:
         return []
     kept = {file.path for other in load_all(tree) if other.name != found.name for file in other.files}
-    folder = tree.models + os.sep
-    return [file.path for file in found.files if file.path.startswith(folder) and file.path not in kept]
+    below = tuple(folder + os.sep for folder in folders)
+    return [file.path for file in found.files if file.path.startswith(below) and file.path not in kept]
 
 
 def _lock_file(tree: Tree, name: str) -> str:

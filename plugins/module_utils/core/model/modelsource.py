@@ -7,31 +7,35 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Optional
 
 from ..build import tinymodel
 from ..errors import InvalidInput, Unreachable, Untrusted
-from ..files import write_bytes
+from ..files import sha256_of, write_bytes
 from ..progress import Progress
-from ..tree import Tree
 from ..web import Remote
-from . import download, modelchoice, modelref
+from . import download, mirror, modelchoice, modelref, promise, stores
 from .download import Patience
 from .hub import Hub
 from .modelchoice import MODEL, Entry
 from .modelref import Request
 from .modelset import ModelFile
+from .promise import Promise
+from .stores import Store
 
 Moved = Optional[Callable[[int], None]]  # is told of so many further bytes
+Get = Callable[[str, Moved], str]
 
 
 @dataclass(frozen=True)
 class Options:
     """How to fetch. `verify`: hash recorded files again instead of believing size, time and inode.
 
-    `wait`: seconds to wait for another run that works on the same set.
+    `offline`: never ask the source. `wait`: seconds to wait for another run that works on the same set. `stores`: where
+    files may lie, the runtime root alone if empty. `writer`: this host may bring files into shared stores. `resolved`:
+    what sources mean, by name of the set, as found out elsewhere. `mirror`: asked for bytes before the source is.
     """
 
     hub: Hub
@@ -40,43 +44,73 @@ class Options:
     wait: float = 60
     patience: Patience = field(default_factory=Patience)
     progress: Progress = field(default_factory=Progress)
+    stores: tuple[Store, ...] = ()
+    writer: bool = True
+    resolved: Mapping[str, Promise] = field(default_factory=dict)
+    mirror: str | None = None
 
 
 @dataclass(frozen=True)
 class Item:
-    """A file a set needs: its final path, bytes (0 if unknown), SHA-256, role, and what fetches it.
+    """A file a set needs: final path, bytes (0 if unknown), SHA-256, what fetches it, its names below a store, role.
 
     `get` writes to a path, goes on where an earlier call ended there, and returns the SHA-256 of what is there then.
+    `origin` does the same without a mirror. The first name is the usual one.
     """
 
     path: str
     size: int
     sha256: str
-    get: Callable[[str, Moved], str]
+    get: Get
+    origin: Get
+    names: tuple[str, ...]
     role: str = MODEL
 
 
-def items(tree: Tree, request: Request, options: Options) -> tuple[str | None, list[Item]]:
+def items(request: Request, options: Options, store: Store) -> tuple[str | None, list[Item]]:
     """The revision and the files that a built-in model, a URL or a hub reference means now.
 
+    :param store: where files are brought that lie in no store yet.
     :raises InvalidInput: the source does not name exactly one model.
     :raises Unreachable: the hub cannot be asked.
     """
-    folder = home(tree, request)
-    if request.source.kind == modelref.BUILTIN:
+    kind, location = request.source.kind, request.source.location
+    if kind == modelref.BUILTIN:
         data = tinymodel.content()
-        path = os.path.join(folder, f"{request.source.location}.gguf")
-        return None, [Item(path, len(data), hashlib.sha256(data).hexdigest(), _tiny)]
-    if request.source.kind == modelref.URL:
-        path = os.path.join(folder, modelref.file_name(request.source.location))
-        return None, [_url_item(path, request, options)]
-    _need_network(request, options)
-    repo = request.source.location
-    commit, listing = options.hub.listing(repo, request.revision)
-    parts = modelchoice.parts(f"{repo} at {request.revision or commit}", listing, request)
-    found = [_hub_item(folder, repo, commit, entry, role, options) for role, entry in parts]
+        digest = hashlib.sha256(data).hexdigest()
+        return None, [_item(store, Entry(f"{location}.gguf", len(data), digest), "builtin", None, _tiny, options)]
+    known = options.resolved.get(request.name)
+    if known:
+        promise.check(request, known)
+    if kind == modelref.URL:
+        size = known.files[0][1].size if known else 0
+        entry = Entry(modelref.file_name(location), size, request.checksum)
+        home = f"url/{str(request.checksum)[:12]}"
+        return None, [_item(store, entry, home, None, _from_url(request, options), options)]
+    commit, parts = _promised(location, known) if known else _listed(request, options)
+    found = [
+        _item(store, entry, location, commit, _from_hub(request, commit, entry, options), options, role)
+        for role, entry in parts
+    ]
     check_checksum(request, [ModelFile(item.path, item.size, item.sha256, role=item.role) for item in found])
     return commit, found
+
+
+def _promised(repo: str, known: Promise) -> tuple[str, list[tuple[str, Entry]]]:
+    found = [(role, replace(entry, path=entry.path[len(repo) + 1 :])) for role, entry in known.files]
+    return str(known.revision), found
+
+
+def _listed(request: Request, options: Options) -> tuple[str, list[tuple[str, Entry]]]:
+    repo = request.source.location
+    if options.offline:
+        cached = stores.cached_listing(options.stores, repo, request.revision)
+        if cached is None:
+            raise _offline(request)
+        commit, listing = cached
+    else:
+        commit, listing = options.hub.listing(repo, request.revision)
+    return commit, modelchoice.parts(f"{repo} at {request.revision or commit}", listing, request)
 
 
 def local(request: Request) -> list[ModelFile]:
@@ -107,15 +141,6 @@ def _beside(request: Request, folder: str) -> list[Entry]:
         raise InvalidInput(f"Model {request.name!r}: {folder} cannot be read: {exc.strerror}.") from None
 
 
-def home(tree: Tree, request: Request) -> str:
-    """The folder below `models` where the files of this source lie."""
-    if request.source.kind == modelref.BUILTIN:
-        return os.path.join(tree.models, "builtin")
-    if request.source.kind == modelref.URL:
-        return os.path.join(tree.models, "url", str(request.checksum)[:12])
-    return os.path.join(tree.models, *request.source.location.split("/"))
-
-
 def check_checksum(request: Request, files: list[ModelFile]) -> None:
     """Compare the only file of the model with the checksum asked for, if any.
 
@@ -134,11 +159,19 @@ def check_checksum(request: Request, files: list[ModelFile]) -> None:
         )
 
 
-def _hub_item(folder: str, repo: str, commit: str, entry: Entry, role: str, options: Options) -> Item:
-    def get(path: str, moved: Moved) -> str:
-        return options.hub.download(repo, commit, entry, path, options.patience, moved)
+def _item(
+    store: Store, entry: Entry, home: str, commit: str | None, origin: Get, options: Options, role: str = MODEL
+) -> Item:
+    names = stores.names(home, entry.path, commit)
 
-    return Item(os.path.join(folder, entry.path), entry.size, entry.sha256 or "", get, role)
+    def get(path: str, moved: Moved) -> str:
+        found = None
+        if options.mirror:
+            found = mirror.bring(options.mirror, names, path, entry.size, options.patience, moved)
+        return found or origin(path, moved)
+
+    path = os.path.join(store.path, stores.name_in(store, names))
+    return Item(path, entry.size, entry.sha256 or "", get, origin, names, role)
 
 
 def _tiny(path: str, _moved: Moved) -> str:
@@ -147,19 +180,34 @@ def _tiny(path: str, _moved: Moved) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def _url_item(path: str, request: Request, options: Options) -> Item:
+def _from_hub(request: Request, commit: str, entry: Entry, options: Options) -> Get:
+    def get(path: str, moved: Moved) -> str:
+        if options.offline and _size(path) != entry.size:
+            raise _offline(request)
+        return options.hub.download(request.source.location, commit, entry, path, options.patience, moved)
+
+    return get
+
+
+def _from_url(request: Request, options: Options) -> Get:
     remote = Remote(request.source.location, str(request.source))
 
-    def get(target: str, moved: Moved) -> str:
-        _need_network(request, options)
-        return download.resume(remote, target, 0, options.patience, moved)
+    def get(path: str, moved: Moved) -> str:
+        if not options.offline:
+            return download.resume(remote, path, 0, options.patience, moved)
+        if os.path.isfile(path) and sha256_of(path) == request.checksum:
+            return str(request.checksum)
+        raise _offline(request)
 
-    return Item(path, 0, str(request.checksum), get)
+    return get
 
 
-def _need_network(request: Request, options: Options) -> None:
-    if options.offline:
-        raise Unreachable(
-            f"The model {request.name!r} ({request.source}) is not complete on this host, and offline is set.",
-            "Run this once without offline.",
-        )
+def _size(path: str) -> int:
+    return os.path.getsize(path) if os.path.isfile(path) else -1
+
+
+def _offline(request: Request) -> Unreachable:
+    return Unreachable(
+        f"The model {request.name!r} ({request.source}) is not complete on this host, and offline is set.",
+        "Run this once without offline, or name a mirror or a store that has it.",
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.modellist import model_sets
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.modellist import common, model_sets
 
 REF = "Qwen/Qwen3-8B-GGUF:Q4_K_M"
 NAME = "qwen-qwen3-8b-gguf-q4-k-m"
@@ -57,3 +57,19 @@ def test_what_a_host_needs(models, instances, defaults, wanted):
 def test_a_wrong_entry_is_refused(models, instances, reason):
     with pytest.raises(InvalidInput, match=reason):
         model_sets(models, instances, {})
+
+
+def test_what_hosts_want_together():
+    one = [
+        {"name": "a", "source": "o/a"},
+        {"name": "b", "source": "/srv/b.gguf"},
+        {"name": "t", "source": "builtin:tiny"},
+    ]
+    two = [
+        {"name": "c", "state": "absent"},
+        {"name": "a", "source": "o/a"},
+        {"name": "d", "source": "o/d", "state": "latest"},
+    ]
+    assert common([one, two]) == [one[0], two[2]]
+    with pytest.raises(InvalidInput, match="Hosts want the set 'a' as o/a at its main branch and as o/z"):
+        common([one, [{"name": "a", "source": "o/z"}]])

@@ -119,10 +119,10 @@ def test_a_file_of_another_set_is_not_replaced(tree, made):
 
 def test_whose_files_go_with_a_set(tree, made):
     first, local = made("first"), made("local", source="/somewhere/local.gguf")
-    assert modelset.unshared(tree, first) == [first.path]
-    assert modelset.unshared(tree, local) == []
+    assert modelset.unshared(tree, first, [tree.models]) == [first.path]
+    assert modelset.unshared(tree, local, [tree.models]) == []
     modelset.save(tree, replace(first, name="second"))
-    assert modelset.unshared(tree, first) == []
+    assert modelset.unshared(tree, first, [tree.models]) == []
 
 
 def headers(*splits):

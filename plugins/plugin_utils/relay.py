@@ -1,0 +1,140 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of one host of the inventory for another one, through the controller.
+
+The bytes go from connection to connection in pieces, so that the controller needs neither their room on disk nor in
+memory. A piece is written at its own place in the unfinished file: writing it twice does no harm, and whoever goes on
+later begins at that file's end. Whether the bytes are right is for the module to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from ansible import constants as C
+from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import become_loader, connection_loader
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import progress
+
+_PIECE = 8 << 20  # bytes
+_PATIENCE = 300.0  # seconds to wait for a host that cannot be reached
+_PAUSE = 5.0
+
+
+class Relay:
+    """From another host to the one that `action` works on."""
+
+    def __init__(
+        self, action: ActionBase, host: str, task_vars: Mapping[str, Any], show: Callable[[str], None], interval: float
+    ) -> None:
+        if host not in task_vars["hostvars"]:
+            raise AnsibleActionFail(f"relay_from names {host!r}, which is no host of the inventory.")
+        self._to, self._host, self._show, self._interval = action, host, show, interval
+        self._from = _action_on(action, task_vars["hostvars"][host])
+
+    def bring(self, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """Bring files: pairs of the path there, and what gguf_model says is missing here."""
+        total = sum(max(0, item["size"] - item["have"]) for _path, item in wanted)
+        self._done, self._total, self._began, self._told = 0, total, time.monotonic(), time.monotonic()
+        for path, item in wanted:
+            self._file(path, item["part"], item["have"] if item["have"] <= item["size"] else 0, item["size"])
+
+    def _file(self, path: str, part: str, have: int, size: int) -> None:
+        """One file, from byte `have` on; while a piece is written the next one is read."""
+        at, lost = have, 0.0
+        with ThreadPoolExecutor(1) as pool:
+            coming: Future[bytes] | None = None
+            while at < size:
+                try:
+                    data = (coming or pool.submit(self._read, path, at, size)).result()
+                    after = at + len(data)
+                    coming = pool.submit(self._read, path, after, size) if after < size else None
+                    self._write(part, at, data)
+                    at, lost = after, 0.0
+                    self._moved(len(data), part)
+                except AnsibleConnectionFailure as exc:
+                    coming = None
+                    lost = lost or time.monotonic()
+                    self._wait(lost, exc)
+
+    def _read(self, path: str, at: int, size: int) -> bytes:
+        count = min(_PIECE, size - at)
+        words = ["dd", f"if={path}", "bs=1M", "iflag=skip_bytes,count_bytes", f"skip={at}", f"count={count}"]
+        # with something to read, no terminal is made, which would change bytes
+        said = self._from._low_level_execute_command(
+            shlex.join([*words, "status=none"]), in_data=b"\n", encoding_errors="surrogateescape"
+        )
+        data = str(said["stdout"]).encode("utf-8", "surrogateescape")
+        if said["rc"] or len(data) != count:
+            why = str(said["stderr"]).strip()[:300] or f"{len(data)} of {count} bytes came"
+            raise AnsibleActionFail(f"{self._host} does not give {path} from byte {at} on: {why}.")
+        return data
+
+    def _write(self, part: str, at: int, data: bytes) -> None:
+        words = ["dd", f"of={part}", "bs=1M", "iflag=fullblock", "oflag=seek_bytes", f"seek={at}", "conv=notrunc"]
+        said = self._to._low_level_execute_command(shlex.join([*words, "status=none"]), in_data=data)
+        if said["rc"]:
+            raise AnsibleActionFail(f"{part} cannot be written: {str(said['stderr']).strip()[:300]}.")
+
+    def _moved(self, count: int, part: str) -> None:
+        self._done += count
+        now = time.monotonic()
+        if now - self._told >= self._interval:
+            self._told = now
+            rate = self._done / (now - self._began)
+            self._show(f"from {self._host}: {progress.line(self._done, self._total, rate)}")
+
+    def _wait(self, since: float, exc: Exception) -> None:
+        if time.monotonic() - since > _PATIENCE:
+            raise AnsibleActionFail(
+                f"{self._host} or the host that wants its models could not be reached for {_PATIENCE:.0f} s. "
+                "What came is kept; run this again."
+            ) from exc
+        self._show(f"the connection was lost while models came from {self._host}; going on")
+        for action in (self._from, self._to):
+            with contextlib.suppress(Exception):
+                action._connection.reset()
+        time.sleep(_PAUSE)
+
+
+def _action_on(action: ActionBase, known: Mapping[str, Any]) -> ActionBase:
+    """The same kind of action on another host, reached and with the rights that its variables say."""
+    context = action._play_context.copy()
+    keys = action._task.dump_attrs()
+    name = str(known.get("ansible_connection") or action._task.connection or C.DEFAULT_TRANSPORT)
+    connection = connection_loader.get(
+        name, context, task_uuid=action._task._uuid, ansible_playbook_pid=str(os.getppid())
+    )
+    if connection is None:
+        raise AnsibleActionFail(f"There is no connection plugin {name!r}.")
+    connection.set_options(task_keys=keys, var_options=_options("connection", connection._load_name, known))
+    connection._shell.set_options(var_options=_options("shell", connection._shell._load_name, known))
+    if boolean(known.get("ansible_become", action._task.become or False)):
+        method = str(known.get("ansible_become_method") or action._task.become_method or C.DEFAULT_BECOME_METHOD)
+        become = become_loader.get(method)
+        if become is None:
+            raise AnsibleActionFail(f"There is no become plugin {method!r}.")
+        become.set_options(task_keys=keys, var_options=_options("become", become._load_name, known))
+        connection.set_become_plugin(become)
+    return type(action)(
+        task=action._task,
+        connection=connection,
+        play_context=context,
+        loader=action._loader,
+        templar=action._templar,
+        shared_loader_obj=action._shared_loader_obj,
+    )
+
+
+def _options(kind: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a host's variables say about a plugin."""
+    return {each: known[each] for each in C.config.get_plugin_vars(kind, name) if each in known}
