@@ -10,7 +10,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from . import benchresult, command, gguf, lock, sandbox
@@ -231,4 +231,4 @@ def _hashed(tree: Tree, path: str) -> list[modelset.ModelFile]:
     gguf.read_header(path)
     known = benchresult.digests(tree)
     unhashed = [modelset.look(each, sha256="") for each in paths]
-    return [replace(file, sha256=known.get(astuple(file)) or sha256_of(file.path)) for file in unhashed]
+    return [replace(file, sha256=known.get(file) or sha256_of(file.path)) for file in unhashed]

@@ -13,7 +13,7 @@ import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import astuple, replace
+from dataclasses import replace
 from typing import Any
 
 from .errors import Untrusted
@@ -113,13 +113,13 @@ def history(tree: Tree) -> Iterator[dict[str, Any]]:
         return
 
 
-def digests(tree: Tree) -> dict[tuple[Any, ...], str]:
-    """The SHA-256 of the files that were measured, by `ModelFile` as a tuple without its digest."""
+def digests(tree: Tree) -> dict[ModelFile, str]:
+    """The SHA-256 of the files that were measured, by `ModelFile` without its digest."""
     found = {}
     for record in history(tree):
         try:
             for file in record["model"]["files"]:
-                found[astuple(replace(ModelFile(**file), sha256=""))] = str(file["sha256"])
+                found[replace(ModelFile(**file), sha256="")] = str(file["sha256"])
         except (KeyError, TypeError):
             continue
     return found

@@ -10,6 +10,7 @@ import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import benchresult
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.benchresult import read_rows
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Untrusted
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.modelset import ModelFile
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
 from hypothesis import given
 from hypothesis import strategies as st
@@ -173,4 +174,4 @@ def test_digests_of_measured_files(tree):
     benchresult.append(tree, record(model={"files": [file]}))
     for strange in (None, {}, {"files": 1}, {"files": [{"path": "/x"}]}, {"files": ["x"]}):
         benchresult.append(tree, record(model=strange))
-    assert benchresult.digests(tree) == {("/m.gguf", 5, "", 7, 9, "model"): "ab"}
+    assert benchresult.digests(tree) == {ModelFile("/m.gguf", 5, "", 7, 9): "ab"}
