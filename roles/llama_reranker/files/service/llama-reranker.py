@@ -1,0 +1,8 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Starts the package beside this file; see llama_reranker/__main__.py."""
+
+from llama_reranker.__main__ import main
+
+raise SystemExit(main())
