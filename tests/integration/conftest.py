@@ -128,9 +128,9 @@ def port():
         return found.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def instance_root(built_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with supervisord and a tiny model, for the tests of one file."""
+    """A root with supervisord and a tiny model, for all tests: `site` leaves no instance in it."""
     folder = tmp_path_factory.mktemp("site")
     lines = (REPOSITORY / "roles/llama_runtime/files/requirements-supervisor.txt").read_text().splitlines()
     root = make_root(folder, built_root, packages=[line for line in lines if not line.startswith("#")])

@@ -7,10 +7,11 @@ The core imports it; on hosts it is installed as `<root>/libexec/llama-probe`:
 
     llama-probe URL [--key-file FILE] [--kind server|embedding] [--timeout SECONDS]
     llama-probe URL --wait SECONDS
+    llama-probe URL --look [--key-file FILE] [--sleepy]
 
 The first form has the server do real work. The second only waits until it is ready to; in a unit's
-`ExecStartPost=` it gives up when the main process (`$MAINPID`) is gone. Both print one JSON object and
-end with 0 when all is well, with 1 when not.
+`ExecStartPost=` it gives up when the main process (`$MAINPID`) is gone. The third tells whether it works, and on
+what, without having it work or waking it. All print one JSON object and end with 0 when all is well, with 1 when not.
 """
 
 from __future__ import annotations
@@ -25,12 +26,16 @@ import urllib.parse
 from collections.abc import Callable
 from typing import Any
 
-READY, LOADING, UNREACHABLE = "ready", "loading", "unreachable"
+READY, LOADING, UNREACHABLE, SLEEPING = "ready", "loading", "unreachable", "sleeping"
 _LARGEST_ANSWER = 16 << 20
 
 
 class ProbeError(Exception):
-    """The server answered with an error, or not in time; the text says which."""
+    """The server answered with an error (`status` is its HTTP status), or not in time (0); the text says which."""
+
+    def __init__(self, text: str, status: int = 0) -> None:
+        super().__init__(text)
+        self.status = status
 
 
 def request(url: str, path: str, body: Any = None, key: str | None = None, timeout: float = 10.0) -> tuple[int, Any]:
@@ -88,7 +93,7 @@ def one_token(url: str, key: str | None = None, timeout: float = 60.0, tokens: i
     body = {"prompt": "Hello", "n_predict": tokens, "temperature": 0.0, "cache_prompt": False}
     status, answer = request(url, "/completion", body, key, timeout)
     if status != 200 or not isinstance(answer, dict):
-        raise ProbeError(f"{url}/completion answered {status}: {_reason(answer)}")
+        raise ProbeError(f"{url}/completion answered {status}: {_reason(answer)}", status)
     count = answer.get("tokens_predicted")
     if not isinstance(count, int) or count < 1:
         raise ProbeError(f"{url}/completion answered without a token")
@@ -107,7 +112,7 @@ def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> di
     except (KeyError, IndexError, TypeError, ValueError):
         good = False
     if not good:
-        raise ProbeError(f"{url}/v1/embeddings answered {status}: {_reason(answer)}")
+        raise ProbeError(f"{url}/v1/embeddings answered {status}: {_reason(answer)}", status)
     return {"dimensions": len(vector)}
 
 
@@ -120,6 +125,40 @@ def busy_slots(url: str, key: str | None = None) -> int:
     if status != 200 or not isinstance(answer, list):
         return 0
     return sum(1 for slot in answer if isinstance(slot, dict) and slot.get("is_processing"))
+
+
+def look(url: str, key: str | None = None, sleepy: bool = False, timeout: float = 10.0) -> dict[str, Any]:
+    """What a server says of itself: `{state, busy, progress}`; `progress` changes with every token, None if unknown.
+
+    :param sleepy: the model may sleep: `/slots` would wake it or keep it awake, `/metrics` does neither.
+    """
+    state = health(url, timeout)
+    if state != READY:
+        return {"state": state, "busy": False, "progress": None}
+    try:
+        _status, props = request(url, "/props", key=key, timeout=timeout)
+        if isinstance(props, dict) and props.get("is_sleeping"):
+            return {"state": SLEEPING, "busy": False, "progress": None}
+        status, said = request(url, "/metrics" if sleepy else "/slots", key=key, timeout=timeout)
+    except ProbeError:  # health is answered aside, these by the loop that also computes: it is at work, or stuck
+        return {"state": state, "busy": True, "progress": None}
+    if status != 200:
+        return {"state": state, "busy": False, "progress": None}
+    if isinstance(said, list):
+        slots = [slot for slot in said if isinstance(slot, dict)]
+        busy = any(slot.get("is_processing") for slot in slots)
+        return {"state": state, "busy": busy, "progress": [_progress(slot) for slot in slots]}
+    counts = [line.split() for line in str(said).splitlines() if line.startswith("llamacpp:")]
+    total = {words[0]: words[1] for words in counts if len(words) == 2 and words[0].endswith("_total")}
+    busy = any(words[0] == "llamacpp:requests_processing" and words[-1].strip("0.") for words in counts)
+    return {"state": state, "busy": busy, "progress": total or None}
+
+
+def _progress(slot: dict[str, Any]) -> list[Any]:
+    said = slot.get("next_token")
+    token = said[0] if isinstance(said, list) and said else said
+    decoded = token.get("n_decoded") if isinstance(token, dict) else None
+    return [slot.get("id_task"), slot.get("n_prompt_tokens_processed"), decoded]
 
 
 def prove(kind: str, url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
@@ -156,6 +195,8 @@ def main() -> int:
     parser.add_argument("--kind", choices=["server", "embedding"], default="server")
     parser.add_argument("--timeout", type=float, default=60.0)
     parser.add_argument("--wait", type=float)
+    parser.add_argument("--look", action="store_true")
+    parser.add_argument("--sleepy", action="store_true")
     wanted = parser.parse_args()
     if wanted.wait is not None:
         state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
@@ -166,9 +207,13 @@ def main() -> int:
         if wanted.key_file:
             with open(wanted.key_file, encoding="utf-8") as file:
                 key = next((line.strip() for line in file if line.strip() and not line.startswith("#")), None)
+        if wanted.look:
+            seen = look(wanted.url, key, wanted.sleepy)
+            _say({"ok": seen["state"] in (READY, SLEEPING), **seen})
+            return int(seen["state"] not in (READY, SLEEPING))
         _say({"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)})
     except (ProbeError, OSError) as exc:
-        _say({"ok": False, "reason": str(exc)})
+        _say({"ok": False, "reason": str(exc), "status": getattr(exc, "status", 0)})
         return 1
     return 0
 
