@@ -17,7 +17,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
 from ..core.files import read_json, read_text
-from ..core.instance import change, definition, deploy, launch, placement, probe, service, unit
+from ..core.instance import change, definition, deploy, launch, placement, probe, programs, service, unit
 from ..core.instance.change import Step
 from ..core.instance.service import Manager
 from ..core.instance.values import AUTO
@@ -118,6 +118,7 @@ def converge(
         return steps, orphans, deploy.apply(tree, manager, steps)
     ensure(tree)
     with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
+        programs.install(tree)  # after an update of the collection, units may call what was not there
         for warning in manager.prepare():
             module.warn(warning)
         steps, orphans = plan(module, tree, manager)  # what another run did while we waited counts

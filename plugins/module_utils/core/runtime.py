@@ -1,18 +1,15 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Preparing a runtime root: its folders, the probe and the managed virtual environment."""
+"""Preparing a runtime root: its folders, the programs of units and the managed virtual environment."""
 
 from __future__ import annotations
 
-import inspect
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import lock, venv
-from .files import read_text, write_text
-from .instance import probe, service
+from .instance import programs, service
 from .tree import Tree, ensure
 
 
@@ -32,7 +29,7 @@ def prepare(tree: Tree, packages: Sequence[str] | None, check: bool) -> list[Cha
     :raises MissingTool: user or group of the system scope are missing, or Python cannot make environments.
     """
     changes = [Change(path, "", "folder, owner and mode as the layout says\n") for path in ensure(tree, check)]
-    return changes + _probe(tree, check) + ([] if packages is None else _venv(tree, packages, check))
+    return changes + _programs(tree, check) + ([] if packages is None else _venv(tree, packages, check))
 
 
 def served_by_supervisor(tree: Tree, manager: str) -> bool:
@@ -43,13 +40,11 @@ def served_by_supervisor(tree: Tree, manager: str) -> bool:
     return not tree.system and service.choose(tree, manager).kind == "supervisor"
 
 
-def _probe(tree: Tree, check: bool) -> list[Change]:
-    wanted, found = "#!/usr/bin/env python3\n" + inspect.getsource(probe), read_text(tree.probe)
-    if found == wanted and os.stat(tree.probe).st_mode & 0o7777 == 0o755:
-        return []
+def _programs(tree: Tree, check: bool) -> list[Change]:
+    changes = [Change(path, before, after) for path, (before, after) in programs.stale(tree).items()]
     if not check:
-        write_text(tree.probe, wanted, mode=0o755)
-    return [Change(tree.probe, found or "", wanted)]
+        programs.install(tree)
+    return changes
 
 
 def _venv(tree: Tree, packages: Sequence[str], check: bool) -> list[Change]:

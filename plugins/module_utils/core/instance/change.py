@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
@@ -16,12 +17,16 @@ from ..host import ports
 from ..tree import Tree
 from . import launch, unit
 from .definition import Instance, key_text
-from .service import Manager, Status, process_started
+from .service import Manager, Status
 
 
 @dataclass(frozen=True)
 class Step:
-    """What is to be done for one instance, and why. Texts are None where there is no file."""
+    """What is to be done for one instance, and why. Texts are None where there is no file.
+
+    `beside` are the further files of the instance as they shall be, `beside_before` as they are, by path.
+    `written` is when the unit file was written, in seconds since the epoch.
+    """
 
     instance: Instance
     actions: tuple[str, ...]
@@ -33,6 +38,9 @@ class Step:
     keys_after: str | None = None
     restart_pending: bool = False
     warning: str = ""
+    beside: Mapping[str, str] = field(default_factory=dict)
+    beside_before: Mapping[str, str | None] = field(default_factory=dict)
+    written: float = 0.0
 
     @property
     def name(self) -> str:
@@ -87,28 +95,31 @@ def _step(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         if not preview:
             raise
         return Step(instance, ("write", "start"), status, before, warning=str(exc))
-    after = manager.render(wanted)
-    return decide(Step(instance, (), status, before, after, wanted, keys_before, keys_after))
+    beside = manager.beside(wanted)
+    step = Step(instance, (), status, before, manager.render(wanted), wanted, keys_before, keys_after)
+    beside_before = {name: files.read_text(name) for name in beside}
+    return decide(dataclasses.replace(step, beside=beside, beside_before=beside_before, written=_mtime(path)))
 
 
 def decide(step: Step) -> Step:
     """Fill in the actions of a step whose texts and state are known."""
     instance, active = step.instance, step.status.active
-    actions = ["write"] if step.before != step.after else []
+    actions = ["write"] if (step.before, step.beside_before) != (step.after, step.beside) else []
     actions += ["keys"] if step.keys_before != step.keys_after else []
     if not instance.wanted:
         actions += ["stop"] if active else []
         actions += ["disable"] if step.status.enabled and "write" not in actions else []
         return _with(step, actions)
     essential = _essential_change(step)
-    due = essential or (instance.restart == "always" and "write" in actions) or instance.state == "restarted"
+    due = essential or (instance.restart == "always" and step.before != step.after) or instance.state == "restarted"
     if not active:
         actions.append("start")
     elif due and (instance.restart != "never" or instance.state == "restarted"):
         actions.append("restart")
     elif not step.status.enabled:
         actions.append("enable")
-    pending = active and "restart" not in actions and (due or "write" in actions)
+    newer = step.before != step.after or _later(step.written, step.status)
+    pending = active and "restart" not in actions and (due or newer)
     return _with(step, actions, pending)
 
 
@@ -118,18 +129,29 @@ def _essential_change(step: Step) -> bool:
         return True
     if unit.identity(step.before) != unit.identity(step.after):
         return True
-    return step.status.active and step.launch is not None and not _process_matches(step.status.pid, step.launch)
+    return step.status.active and step.launch is not None and not _process_matches(step.status, step.launch)
 
 
-def _process_matches(pid: int, wanted: unit.Launch) -> bool:
+def _process_matches(status: Status, wanted: unit.Launch) -> bool:
     """Does a process run exactly this command, and was it started after its key file was written?"""
     try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
+        with open(f"/proc/{status.pid}/cmdline", "rb") as file:
             argv = file.read().decode("utf-8", "replace").split("\0")[:-1]
-        keyed = os.stat(wanted.key_file).st_mtime if wanted.key_file else 0.0
     except OSError:
         return False
-    return argv == list(wanted.command.argv) and keyed <= process_started(pid)
+    return argv == list(wanted.command.argv) and not (wanted.key_file and _later(_mtime(wanted.key_file), status))
+
+
+def _mtime(path: str) -> float:
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0.0
+
+
+def _later(written: float, status: Status) -> bool:
+    """Was a file written after a process began? A time in the future is a clock that was set, and says nothing."""
+    return 0 < status.started + 1 < written <= time.time()
 
 
 def _check_port(step: Step, leaving: set[int]) -> None:

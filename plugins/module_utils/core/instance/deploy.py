@@ -54,7 +54,7 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> None:
     if {"stop", "restart"} & set(step.actions):
         manager.stop(step.name)
     if "write" in step.actions and step.after is not None:
-        manager.install(step.name, step.after)
+        manager.install(step.name, step.after, step.beside)
     if step.actions:
         manager.enable(step.name, step.instance.wanted)
 
@@ -122,7 +122,7 @@ def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
         manager.enable(step.name, False)
         return False
     _write_key_file(tree, step.name, step.keys_before)
-    manager.install(step.name, step.before)
+    manager.install(step.name, step.before, {name: text for name, text in step.beside_before.items() if text})
     manager.start(step.name, 60)
     url = unit.facts_of(step.before).get("URL", step.instance.url)
     return probe.wait_ready(url, 60) == probe.READY

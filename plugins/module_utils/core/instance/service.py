@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,12 +17,19 @@ from .unit import Launch
 
 @dataclass(frozen=True)
 class Status:
-    """What a manager says of an instance: `pid` is 0 when it does not run, `detail` its own words."""
+    """What a manager says of an instance: `pid` is 0 when it does not run, `detail` its own words.
+
+    `started` is when its process began, in seconds since the epoch as the clock said then; 0 if unknown.
+    `waiting` says that a start is under way or will be tried again; `failed`, that the manager gave up.
+    """
 
     active: bool
     pid: int = 0
     detail: str = ""
     enabled: bool = False
+    started: float = 0.0
+    waiting: bool = False
+    failed: bool = False
 
 
 class Manager(Protocol):
@@ -40,14 +47,17 @@ class Manager(Protocol):
     def path(self, name: str) -> str:
         """The unit file of an instance."""
 
+    def beside(self, launch: Launch) -> dict[str, str]:
+        """Further files of an instance by path: its watchdog, and what its GPUs need."""
+
     def managed(self) -> list[str]:
         """The instances that have a unit file of ours."""
 
     def status(self, name: str) -> Status:
         """The state of an instance."""
 
-    def install(self, name: str, text: str) -> None:
-        """Write the unit file and have the manager read it. Starts nothing."""
+    def install(self, name: str, text: str, beside: Mapping[str, str]) -> None:
+        """Write the unit file and those beside it, and have the manager read them. Starts no instance."""
 
     def remove(self, name: str) -> None:
         """Stop an instance and remove its unit file."""
@@ -61,11 +71,11 @@ class Manager(Protocol):
     def stop(self, name: str) -> None:
         """Stop an instance; returns when it has ended."""
 
-    def mark(self, name: str) -> float:
+    def mark(self, name: str) -> str:
         """The present end of the log, for `log`."""
 
-    def log(self, name: str, mark: float) -> str:
-        """What the instance wrote after the mark, at most its last 4,000 lines."""
+    def log(self, name: str, mark: str = "", lines: int = 4000) -> str:
+        """What the instance wrote after the mark (empty: ever), at most so many lines, the last ones."""
 
 
 def choose(tree: Tree, kind: str = "auto") -> Manager:
@@ -90,11 +100,3 @@ def choose(tree: Tree, kind: str = "auto") -> Manager:
             "Use scope: user; in a container root is that user.",
         )
     return Supervisor(tree)
-
-
-def process_started(pid: int) -> float:
-    """When a process began, in seconds since the epoch; 0 when it is gone."""
-    try:
-        return os.stat(f"/proc/{pid}").st_mtime
-    except OSError:
-        return 0.0

@@ -24,6 +24,7 @@ from ..tree import Tree
 from . import unit
 from .service import Status
 
+LARGEST_LOG = 1 << 20  # bytes of a log that are looked at
 LONGEST_SOCKET_PATH = 107  # sun_path of unix(7), with its final zero
 
 DAEMON = """\
@@ -118,6 +119,9 @@ class Supervisor:
     def path(self, name: str) -> str:
         return self._inside("conf.d", f"{unit.PREFIX}{name}.conf")
 
+    def beside(self, launch: unit.Launch) -> dict[str, str]:
+        return {}
+
     def managed(self) -> list[str]:
         try:
             files = sorted(os.listdir(self._inside("conf.d")))
@@ -133,9 +137,17 @@ class Supervisor:
         except NotProven as exc:
             return Status(False, detail=exc.problem, enabled=enabled)
         running = said["statename"] == "RUNNING"
-        return Status(running, said["pid"] if running else 0, f"{said['statename']} {said['description']}", enabled)
+        return Status(
+            active=running,
+            pid=said["pid"] if running else 0,
+            detail=f"{said['statename']} {said['description']}",
+            enabled=enabled,
+            started=float(said["start"]) if running else 0.0,
+            waiting=said["statename"] in ("STARTING", "BACKOFF"),
+            failed=said["statename"] == "FATAL",
+        )
 
-    def install(self, name: str, text: str) -> None:
+    def install(self, name: str, text: str, beside: Mapping[str, str]) -> None:
         os.makedirs(self._inside("conf.d"), exist_ok=True)
         write_text(self.path(name), text)
 
@@ -161,20 +173,23 @@ class Supervisor:
         if not self.status(name).detail.startswith(("STOPPED", "EXITED", "FATAL", "supervisord")):
             self._ask("stopProcess", unit.PREFIX + name)
 
-    def mark(self, name: str) -> float:
+    def mark(self, name: str) -> str:
         try:
-            return os.stat(self._log_path(name)).st_size
+            return str(os.stat(self._log_path(name)).st_size)
         except FileNotFoundError:
-            return 0
+            return "0"
 
-    def log(self, name: str, mark: float) -> str:
+    def log(self, name: str, mark: str = "", lines: int = 4000) -> str:
         try:
             with open(self._log_path(name), "rb") as file:
-                file.seek(int(mark))
-                text = file.read(1 << 20).decode("utf-8", "replace")
+                size = os.fstat(file.fileno()).st_size
+                start = int(mark or 0)
+                # a log that is shorter than the mark was rotated meanwhile
+                file.seek(max(start if start <= size else 0, size - LARGEST_LOG))
+                text = file.read(LARGEST_LOG).decode("utf-8", "replace")
         except FileNotFoundError:
             return ""
-        return "\n".join(text.splitlines()[-4000:])
+        return "\n".join(text.splitlines()[-lines:])
 
     def _boot(self) -> None:
         """Start the daemon with an empty environment, so that nothing of the caller reaches a server."""

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
-import time
+import re
+from collections.abc import Mapping
 
 from ..command import Result, run
 from ..errors import CommandFailed
 from ..files import read_text, remove_file, write_text
 from ..tree import Tree
-from . import unit
+from . import besideunit, unit
 from .service import Status
 
 SYSTEM_UNITS = "/etc/systemd/system"
@@ -50,7 +51,14 @@ class Systemd:
         return ["Instances end when you log out: lingering is off. Turn it on with: loginctl enable-linger"]
 
     def render(self, launch: unit.Launch) -> str:
-        return unit.render(launch, self.scope)
+        return unit.render(launch, self.scope, self._version())
+
+    def beside(self, launch: unit.Launch) -> dict[str, str]:
+        service, timer = self._watchdog(launch.instance.name)
+        files = {service: besideunit.watchdog(launch, self.scope), timer: besideunit.timer(launch.instance.name)}
+        if launch.devices and self.scope == "system":
+            files[self._gpu_ready()] = besideunit.gpu_ready(launch)
+        return files
 
     def path(self, name: str) -> str:
         return os.path.join(self.folder, f"{unit.PREFIX}{name}.service")
@@ -64,21 +72,40 @@ class Systemd:
         return [name for name in names if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
 
     def status(self, name: str) -> Status:
-        wanted = "ActiveState,SubState,MainPID,Result,UnitFileState"
-        shown = self._systemctl("show", self._unit(name), f"--property={wanted}").stdout
+        wanted = "ActiveState,SubState,MainPID,Result,UnitFileState,ExecMainStartTimestamp"
+        shown = self._systemctl("show", self._unit(name), f"--property={wanted}", "--timestamp=unix").stdout
         said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-        active = said.get("ActiveState") == "active"
-        detail = f"{said.get('ActiveState', 'unknown')}/{said.get('SubState', '')} ({said.get('Result', '')})"
-        return Status(active, int(said.get("MainPID") or 0), detail, said.get("UnitFileState") == "enabled")
+        state = said.get("ActiveState", "unknown")
+        started = said.get("ExecMainStartTimestamp", "").lstrip("@")
+        return Status(
+            active=state == "active",
+            pid=int(said.get("MainPID") or 0),
+            detail=f"{state}/{said.get('SubState', '')} ({said.get('Result', '')})",
+            enabled=said.get("UnitFileState") == "enabled",
+            started=float(started) if started.isdigit() else 0.0,
+            waiting=state == "activating",
+            failed=state == "failed",
+        )
 
-    def install(self, name: str, text: str) -> None:
+    def install(self, name: str, text: str, beside: Mapping[str, str]) -> None:
         os.makedirs(self.folder, exist_ok=True)
         write_text(self.path(name), text)
+        changed = [path for path, wanted in beside.items() if read_text(path) != wanted]
+        for path in changed:
+            write_text(path, beside[path])
         self._systemctl("daemon-reload", check=True)
+        if changed and self.status(name).active:
+            self._systemctl("restart", f"{unit.watchdog_name(name)}.timer")
 
     def remove(self, name: str) -> None:
         self._systemctl("disable", "--now", self._unit(name))
-        remove_file(self.path(name))
+        self._systemctl("stop", f"{unit.watchdog_name(name)}.timer", f"{unit.watchdog_name(name)}.service")
+        self._systemctl("clean", "--what=state", self._unit(name))
+        for path in (self.path(name), *self._watchdog(name)):
+            remove_file(path)
+        left = [read_text(self.path(other)) or "" for other in self.managed()]
+        if self.scope == "system" and not any(unit.GPU_READY in text for text in left):
+            remove_file(self._gpu_ready())
         self._systemctl("daemon-reload", check=True)
         self._systemctl("reset-failed", self._unit(name))
 
@@ -98,14 +125,33 @@ class Systemd:
     def stop(self, name: str) -> None:
         self._systemctl("stop", self._unit(name), timeout=120)
 
-    def mark(self, name: str) -> float:
-        return time.time()
+    def mark(self, name: str) -> str:
+        """A cursor: times would mislead when somebody sets the clock."""
+        said = self._journal("--lines=0", "--show-cursor")
+        return said.rpartition("-- cursor: ")[2].strip()
 
-    def log(self, name: str, mark: float) -> str:
+    def log(self, name: str, mark: str = "", lines: int = 4000) -> str:
+        where = self._of(name) + ([f"--after-cursor={mark}"] if mark else [])
+        return self._journal(*where, "--output=cat", f"--lines={lines}")
+
+    def _of(self, name: str) -> list[str]:
+        return ["--unit" if self.scope == "system" else "--user-unit", self._unit(name)]
+
+    def _journal(self, *words: str) -> str:
         scope = [] if self.scope == "system" else ["--user"]
-        command = ["journalctl", *scope, "--unit" if not scope else "--user-unit", self._unit(name)]
-        command += [f"--since=@{mark:.3f}", "--output=cat", "--no-pager", "--lines=4000"]
-        return run(command, check=False, timeout=30).stdout
+        return run(["journalctl", *scope, "--no-pager", "--quiet", *words], check=False, timeout=30).stdout
+
+    def _watchdog(self, name: str) -> tuple[str, str]:
+        """Paths of the service and the timer that watch an instance."""
+        stem = os.path.join(self.folder, unit.watchdog_name(name))
+        return stem + ".service", stem + ".timer"
+
+    def _gpu_ready(self) -> str:
+        return os.path.join(self.folder, unit.GPU_READY)
+
+    def _version(self) -> int:
+        said = re.match(r"systemd (\d+)", self._systemctl("--version").stdout)
+        return int(said[1]) if said else 0
 
     @staticmethod
     def _unit(name: str) -> str:

@@ -14,41 +14,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..tree import MODEL_GROUP
+from . import hardening
 from .cmdline import Command
 from .definition import Instance
 
 SECTION = "X-LlamaOps"
 PREFIX = "llama-"
+STATE = "llama"  # below /var/lib, one folder an instance
+GPU_READY = "llama-gpu-ready.service"
+STORM_SECONDS, STORM_STARTS = 600, 10  # so many crashes in so much time end in the state failed
+GPU_WAIT = 2 * STORM_SECONDS // STORM_STARTS  # seconds; shorter ones would count as a storm
 HEAD = "# Written by llamaops.llama_cpp: change the inventory, not this file."
-# systemd.exec(5); each of these was seen to work with llama-server on the CPU
-HARDENING = """\
-DynamicUser=yes
-NoNewPrivileges=yes
-CapabilityBoundingSet=
-AmbientCapabilities=
-ProtectSystem=strict
-ProtectHome={home}
-PrivateTmp=yes
-PrivateDevices=yes
-ProtectProc=invisible
-ProtectKernelTunables=yes
-ProtectKernelModules=yes
-ProtectKernelLogs=yes
-ProtectControlGroups=yes
-ProtectClock=yes
-ProtectHostname=yes
-RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX
-RestrictNamespaces=yes
-RestrictRealtime=yes
-RestrictSUIDSGID=yes
-LockPersonality=yes
-MemoryDenyWriteExecute=yes
-SystemCallArchitectures=native
-SystemCallFilter=@system-service
-SystemCallErrorNumber=EPERM
-InaccessiblePaths=-/etc/llama.cpp
-UMask=0077
-"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +32,8 @@ class Launch:
     """Everything that a unit says about one instance, ready to be rendered.
 
     `facts` is the content of `[X-LlamaOps]`; `model_folders` are absolute; `key_file` is the file that
-    holds the API keys on the host, `start_timeout` is in seconds.
+    holds the API keys on the host, `start_timeout` is in seconds. `devices` are the GPUs of this host that it
+    was given, by id; `vendors` are their makers (`nvidia`, `amd`, `intel`).
     """
 
     instance: Instance
@@ -66,6 +43,8 @@ class Launch:
     probe: str
     start_timeout: int
     key_file: str | None = None
+    devices: tuple[str, ...] = ()
+    vendors: tuple[str, ...] = ()
 
     @property
     def service(self) -> str:
@@ -77,23 +56,51 @@ def credential_path(name: str) -> str:
     return f"/run/credentials/{PREFIX}{name}.service/api-keys"
 
 
-def render(launch: Launch, scope: str) -> str:
-    """The complete unit of an instance for the manager of the system or of one user."""
+def watchdog_name(name: str) -> str:
+    """The unit, without its ending, that watches an instance. No instance can have this name."""
+    return f"{PREFIX}watchdog@{name}"
+
+
+def render(launch: Launch, scope: str, version: int = 0) -> str:
+    """The complete unit of an instance for the manager of the system or of one user.
+
+    :param version: of systemd; it learned to wait longer after each crash with 254.
+    """
     system = scope == "system"
     lines = [HEAD, "[Unit]", f"Description=llama.cpp {launch.instance.kind} {launch.instance.name}"]
     lines += ["Wants=network-online.target", "After=network-online.target"] if system else []
+    lines += [f"Wants={watchdog_name(launch.instance.name)}.timer"]
+    lines += [f"Requires={GPU_READY}", f"After={GPU_READY}"] if system and launch.devices else []
     lines += [f"RequiresMountsFor={' '.join(_quoted(path) for path in launch.model_folders)}"]
-    lines += ["StartLimitIntervalSec=600", "StartLimitBurst=10", "", "[Service]", "Type=exec"]
+    lines += [f"StartLimitIntervalSec={STORM_SECONDS}", f"StartLimitBurst={STORM_STARTS}"]
+    lines += ["", "[Service]", "Type=exec"]
     lines += [f"Environment={_quoted(f'{key}={value}')}" for key, value in launch.command.env.items()]
+    lines += _gpu_lines(launch) if system and launch.devices else []
     lines += [exec_start(launch.command.argv)]
     lines += [f"ExecStartPost={launch.probe} {launch.instance.url} --wait {launch.start_timeout}"]
-    lines += [f"TimeoutStartSec={launch.start_timeout + 10}", "TimeoutStopSec=10"]
-    lines += ["Restart=always", "RestartSec=5", "RestartPreventExitStatus=78", "LimitCORE=0"]
+    timeout = max(launch.start_timeout, GPU_WAIT if launch.devices else 0)  # of each of the commands
+    lines += [f"TimeoutStartSec={timeout + 10}", "TimeoutStopSec=10"]
+    lines += ["Restart=always", *_backoff(version), "RestartPreventExitStatus=78", "LimitCORE=0"]
     lines += [f"MemoryMax={launch.instance.memory_max}"] if launch.instance.memory_max else []
     lines += _protection(launch) if system else ["NoNewPrivileges=yes", "UMask=0077"]
     lines += ["", "[Install]", f"WantedBy={'multi-user' if system else 'default'}.target"]
     lines += ["", f"[{SECTION}]", *[f"{key}={value}" for key, value in launch.facts.items()]]
     return "\n".join(lines) + "\n"
+
+
+def _backoff(version: int) -> list[str]:
+    """Back at once after one crash, slower with each further one where systemd can (RestartSteps=)."""
+    if version < 254:
+        return ["RestartSec=5"]
+    return ["RestartSec=1", "RestartSteps=6", "RestartMaxDelaySec=60"]
+
+
+def _gpu_lines(launch: Launch) -> list[str]:
+    """Wait for the GPUs; a start that waited in vain is tried again for ever, each attempt outlasts the storm limit."""
+    program = os.path.join(os.path.dirname(launch.probe), "llama-gpu-ready")
+    waiting = f"{program} --wait {GPU_WAIT} {' '.join(_quoted(device) for device in launch.devices)}"
+    cache = [f"Environment=CUDA_CACHE_PATH=/var/lib/{STATE}/{launch.instance.name}/cuda"]
+    return [*(cache if "nvidia" in launch.vendors else []), f"ExecStartPre={waiting}"]
 
 
 def exec_start(argv: Sequence[str]) -> str:
@@ -108,11 +115,10 @@ def exec_start(argv: Sequence[str]) -> str:
 
 def _protection(launch: Launch) -> list[str]:
     below_home = any(path.split(os.sep)[1] in ("home", "root") for path in launch.model_folders)
-    lines = HARDENING.format(home="read-only" if below_home else "yes").splitlines()
-    lines += [f"SupplementaryGroups={MODEL_GROUP}"]
-    lines += [f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else []
-    lines += ["IPAddressDeny=any", "IPAddressAllow=localhost"] if launch.instance.loopback else []
-    return lines
+    home = "read-only" if below_home else "yes"
+    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP])
+    lines += [f"StateDirectory={STATE}/{launch.instance.name}"]
+    return lines + ([f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else [])
 
 
 def _escaped(word: str) -> str:

@@ -45,3 +45,27 @@ def step(before, after, status, keys=(None, None), **fields):
 )
 def test_actions(found, actions, pending):
     assert (found.actions, found.restart_pending) == (actions, pending)
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("written", "pending"),
+    [
+        (NOW - 60, False),
+        (NOW + 60, True),  # the unit was written while it ran
+        (NOW * 2, False),  # written in the future: somebody set the clock
+    ],
+)
+def test_a_unit_written_after_the_start_waits_for_a_restart(written, pending):
+    runs = Status(True, 1, enabled=True, started=NOW)
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    found = change.decide(Step(item, (), runs, OLD, OLD, written=written))
+    assert (found.actions, found.restart_pending) == ((), pending)
+
+
+def test_a_changed_watchdog_is_written_and_nothing_waits_for_a_restart():
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    found = change.decide(Step(item, (), RUNS, OLD, OLD, beside={"/w": "new"}, beside_before={"/w": "old"}))
+    assert (found.actions, found.restart_pending) == (("write",), False)

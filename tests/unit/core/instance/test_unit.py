@@ -9,7 +9,12 @@ import re
 from dataclasses import replace
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, unit
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
+    besideunit,
+    definition,
+    hardening,
+    unit,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.cmdline import Command
 from hypothesis import given
 from hypothesis import strategies as st
@@ -62,6 +67,55 @@ def test_a_public_instance_is_not_fenced_to_the_host_and_takes_its_keys_as_a_cre
     text = unit.render(replace(launch, instance=public, key_file="/opt/llama/keys/chat"), "system")
     assert "IPAddressDeny" not in text
     assert "\nLoadCredential=api-keys:/opt/llama/keys/chat\n" in text
+
+
+@pytest.mark.parametrize(
+    ("vendor", "nodes", "groups"),
+    [("nvidia", ["char-nvidia*"], ""), ("amd", ["char-kfd", "char-drm"], " render video"), ("intel", ["char-drm"], "")],
+)
+def test_a_gpu_unit_gets_the_nodes_of_its_vendor_and_waits_for_its_gpu(launch, vendor, nodes, groups):
+    text = unit.render(replace(launch, devices=("GPU-1", "GPU-2"), vendors=(vendor,)), "system")
+    assert [f"\nDeviceAllow={node} rw\n" in text for node in nodes] == [True] * len(nodes)
+    assert f"SupplementaryGroups=llama-models{groups}" in text
+    for line in ("PrivateDevices=", "MemoryDenyWriteExecute=", "ProcSubset="):
+        assert line not in text
+    assert "\nRequires=llama-gpu-ready.service\nAfter=llama-gpu-ready.service\n" in text
+    assert "\nExecStartPre=/opt/llama/libexec/llama-gpu-ready --wait 120 GPU-1 GPU-2\n" in text
+    assert ("CUDA_CACHE_PATH" in text) is (vendor == "nvidia")
+
+
+def test_waiting_for_a_gpu_never_counts_as_a_storm():
+    assert unit.GPU_WAIT * unit.STORM_STARTS > unit.STORM_SECONDS
+
+
+def test_a_unit_without_gpu_gets_no_device(launch):
+    text = unit.render(launch, "system")
+    assert "PrivateDevices=yes" in text
+    assert "DeviceAllow" not in text and "gpu-ready" not in text
+
+
+def test_every_directive_has_a_reason():
+    tables = (hardening.COMMON, hardening.WITH_GPU, hardening.WITHOUT_GPU, hardening.LOOPBACK)
+    assert [name for table in tables for name, _value, reason in table if len(reason) < 10] == []
+
+
+def test_crashes_are_answered_slower_and_slower_where_systemd_can(launch):
+    assert "\nRestartSec=5\n" in unit.render(launch, "system", 252)
+    assert "RestartSteps" not in unit.render(launch, "system", 252)
+    assert "\nRestartSec=1\nRestartSteps=6\nRestartMaxDelaySec=60\n" in unit.render(launch, "system", 257)
+
+
+def test_the_watchdog_asks_what_the_unit_serves(launch):
+    keyed = replace(launch, key_file="/opt/llama/keys/chat")
+    text = besideunit.watchdog(keyed, "system").replace(" \\\n ", "")
+    assert "ExecStart=/opt/llama/libexec/llama-watchdog chat http://127.0.0.1:8080" in text
+    assert "--key-file /opt/llama/keys/chat" in text
+    assert "--sleepy" not in text and "--user" not in text
+    sleepy = replace(launch, command=replace(launch.command, argv=(*launch.command.argv, "--sleep-idle-seconds", "60")))
+    assert "--sleepy" in besideunit.watchdog(sleepy, "system")
+    assert "--user" in besideunit.watchdog(launch, "user")
+    assert "Wants=llama-watchdog@chat.timer" in unit.render(launch, "system")
+    assert "PartOf=llama-chat.service" in besideunit.timer("chat")
 
 
 def test_models_below_home_stay_readable(launch):
