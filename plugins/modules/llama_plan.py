@@ -20,6 +20,7 @@ description:
     the second are used only where O(allow) names them.
   - The same model, options and devices always give the same answer.
 requirements:
+  - huggingface_hub, where O(model) or O(draft) is a reference
   - psutil, where O(devices) is V(facts)
   - nvidia-ml-py, where O(devices) is V(facts) and an NVIDIA GPU is visible
 extends_documentation_fragment:
@@ -30,8 +31,23 @@ options:
     description:
       - The absolute path of a GGUF file, of a model in shards the first one.
       - Or the name of a model set that M(llamaops.llama_cpp.gguf_model) fetched; then O(root) is needed.
-    type: str
+      - Or a reference such as V(owner/repo:Q4_K_M), or a URL. Nothing is fetched but the header, by range requests. Where
+        a set of O(root) was fetched by that reference, its files are read instead.
+      - Or a dictionary with C(source) (or C(ref)), C(revision), C(files), C(mmproj) and C(draft), as
+        M(llamaops.llama_cpp.gguf_model) takes them and returns them as RV(llamaops.llama_cpp.gguf_model#module:lock).
+    type: raw
     required: true
+  revision:
+    description: A branch, tag or commit of the repository that O(model) refers to.
+    type: str
+  token_file:
+    description:
+      - A file with a token for the hub, which is sent to the hub alone and never shown. The environment variable
+        E(HF_TOKEN) if left out.
+    type: path
+  endpoint:
+    description: The address of the hub or of a mirror of it. The environment variable E(HF_ENDPOINT), or the public hub.
+    type: str
   root:
     description: The runtime root, for model sets and for the managed virtual environment.
     type: path
@@ -60,11 +76,15 @@ options:
     type: dict
     default: {}
   mmproj:
-    description: The multimodal projector that is launched too. That of the model set if left out.
-    type: path
+    description:
+      - The multimodal projector that is launched too - an absolute path, or a file of the repository that O(model) refers
+        to, or V(auto) for the one that belongs to the model. That of the model set if left out; V(none) for none.
+    type: str
   draft:
-    description: The draft model that is launched too. That of the model set if left out.
-    type: path
+    description:
+      - The draft model that is launched too - an absolute path, a file of the repository that O(model) refers to, or a
+        reference of its own. That of the model set if left out; V(none) for none.
+    type: str
   allow:
     description: The rungs that may be used when the launch does not fit as asked.
     type: list
@@ -81,6 +101,7 @@ options:
         where it disagrees. The devices must be those of the host, in its order, or RPC workers that nobody uses, with
         C(host:port) as their C(id).
       - It knows neither a unified cache nor a projector nor a draft, so it is asked about one sequence.
+      - A model that is not on the host is asked about too, as a file with its header and length and nothing in it.
     type: bool
     default: false
 seealso:
@@ -96,6 +117,13 @@ EXAMPLES = r"""
     model: chat
     options: {ctx_size: 32768, parallel: 4}
   register: planned
+
+- name: Would a model fit that is not fetched yet?
+  llamaops.llama_cpp.llama_plan:
+    model: Qwen/Qwen3-30B-A3B-GGUF:Q4_K_M
+    devices: [{id: first, backend: cuda, total: "{{ 24 * 1024 ** 3 }}"}]
+    options: {ctx_size: 32768, parallel: 4, mmproj: none}
+    allow: [n_cpu_moe]
 
 - name: Would it fit two GPUs that are not bought yet, with some experts on the host?
   llamaops.llama_cpp.llama_plan:
@@ -188,6 +216,15 @@ exact:
   type: dict
 next_gib_buys:
   description: What one more GiB on every device would change.
+  returned: success
+  type: str
+table:
+  description: The plan as lines for a terminal, with a bar for every device.
+  returned: success
+  type: list
+  elements: str
+svg:
+  description: The same as a drawing (SVG).
   returned: success
   type: str
 """

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 
 TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "bench" / "planner"), str(TESTS / "unit" / "core" / "memory")]
@@ -17,6 +20,7 @@ import recorded  # noqa: E402
 import sparse  # noqa: E402
 
 GIB = 1 << 30
+TINY = tinymodel.content()
 
 
 @pytest.fixture
@@ -70,3 +74,46 @@ def test_the_playbook_shows_a_bar_for_every_device(play, model):
     )
     assert run.rc == 0, run.output
     assert "WWWWW" in run.output and "kv_cache" in run.output
+
+
+def test_a_model_on_a_hub_is_planned_by_its_header_alone(ansible_module, tmp_path, hub, model):
+    content = Path(model("nomic-embed-v1.5")).read_bytes()
+    commit = hub.push("owner/model-GGUF", {"model-Q4_K_M.gguf": content})
+    local = {"model": str(tmp_path / "model.gguf"), "devices": gpus(24), "options": {"ctx_size": 2048}}
+    asked = {**local, "model": "owner/model-GGUF:Q4_K_M", "endpoint": hub.endpoint}
+    result = ansible_module("llama_plan", asked)
+    assert not result["failed"], result
+    assert result["plan"] == ansible_module("llama_plan", local)["plan"]
+    assert hub.ranges == [f"bytes=0-{(1 << 20) - 1}"] and len(content) > 64 << 20
+    pinned = {"source": "owner/model-GGUF:Q4_K_M", "revision": commit}
+    assert ansible_module("llama_plan", {**asked, "model": pinned})["plan"] == result["plan"]
+    missing = ansible_module("llama_plan", {**asked, "revision": "v9"})
+    assert missing["failed"] and "v9" in missing["msg"]
+    drafting = ansible_module("llama_plan", {**asked, "draft": "model-Q4_K_M.gguf"})
+    assert drafting["plan"]["devices"][0]["components"]["draft"]["bytes"] > len(content) // 2
+
+
+def test_a_model_set_is_planned_by_its_name_and_by_its_reference(ansible_module, tmp_path, hub):
+    hub.push("owner/tiny-GGUF", {"tiny-Q8_0.gguf": TINY})
+    common = {"root": str(tmp_path / "root"), "scope": "user"}
+    reference = "owner/tiny-GGUF:Q8_0"
+    models = [{"name": "chat", "source": reference}]
+    assert not ansible_module("gguf_model", {**common, "models": models, "endpoint": hub.endpoint})["failed"]
+    asked = {**common, "devices": gpus(1), "options": {"ctx_size": 256}}
+    named = ansible_module("llama_plan", {**asked, "model": "chat"})
+    assert not named["failed"], named
+    requests = len(hub.requests)
+    for model in (reference, {"ref": reference}):
+        assert (
+            ansible_module("llama_plan", {**asked, "model": model, "endpoint": hub.endpoint})["plan"] == named["plan"]
+        )
+    assert len(hub.requests) == requests, "what is on the host needs no hub"
+    other = ansible_module("llama_plan", {**asked, "model": "talk"})
+    assert other["failed"] and "no model set 'talk'" in other["msg"]
+
+
+def test_the_pictures_are_returned(ansible_module, model):
+    result = ansible_module("llama_plan", {"model": model("gpt2-xl-tied"), "devices": gpus(24)})
+    assert result["table"][0].startswith("gpt2: fits")
+    ElementTree.fromstring(result["svg"])
+    assert json.dumps(result["table"]).count("WWW")

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import InvalidInput
 from ..gguf import Header, read_header
+from ..model import modelset
 
 _SHARD = re.compile(r"(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf", re.IGNORECASE)
 _MAX_SHARDS = 1000
@@ -37,5 +39,14 @@ def read(path: str) -> Header:
         if not os.path.exists(shard):
             raise InvalidInput(f"The shard {shard} is missing; the model has {count}.", "Fetch the whole model.")
         shards.append(read_header(shard))
+    return joined(shards)
+
+
+def joined(shards: Sequence[Header]) -> Header:
+    """The headers of all shards of a model, in their order, as one: the first one's metadata, the tensors of all.
+
+    :raises Untrusted: they do not belong together.
+    """
+    modelset.check_shards(shards)
     tensors = tuple(tensor for shard in shards for tensor in shard.tensors)
-    return replace(first, tensors=tensors, size=sum(shard.size for shard in shards))
+    return replace(shards[0], tensors=tensors, size=sum(shard.size for shard in shards))

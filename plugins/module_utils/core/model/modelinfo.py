@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .. import gguf
@@ -25,8 +26,24 @@ from .modelref import Source
 _LONGEST = 200  # characters of a text that strangers wrote
 
 
+@dataclass(frozen=True)
+class Headers:
+    """The headers of a model's files in order; of each file its path, size and whatever is known; the commit."""
+
+    headers: tuple[Header, ...]
+    files: tuple[dict[str, Any], ...]
+    revision: str | None = None
+
+
 def read(source: Source, files: Sequence[str], revision: str | None, hub: Hub) -> dict[str, Any]:
-    """What is known of a model (see RETURN of the module gguf_info).
+    """What is known of a model (see RETURN of the module gguf_info); raises as `headers`."""
+    found = headers(source, files, revision, hub)
+    known = describe(found.headers, found.files)
+    return {**known, "revision": found.revision} if found.revision else known
+
+
+def headers(source: Source, files: Sequence[str], revision: str | None, hub: Hub) -> Headers:
+    """The headers of a model, by range requests where it lies on a server.
 
     :raises InvalidInput: the source does not name exactly one model.
     :raises Unreachable: a server does not give it. :raises Untrusted: a header is damaged or hostile.
@@ -37,11 +54,11 @@ def read(source: Source, files: Sequence[str], revision: str | None, hub: Hub) -
         return _of_hub(source, files, revision, hub)
     if source.kind == modelref.URL:
         header = gguf_remote.read_header(Remote(source.location, str(source)))
-        return describe([header], [{"path": str(source), "size": header.size}])
+        return Headers((header,), ({"path": str(source), "size": header.size},))
     raise InvalidInput(f"{source} lies nowhere before it is made.", f"It is {len(tinymodel.content())} bytes of llama.")
 
 
-def _local(path: str) -> dict[str, Any]:
+def _local(path: str) -> Headers:
     folder, name = os.path.split(path)
     try:
         beside = [Entry(entry.name, entry.stat().st_size) for entry in os.scandir(folder) if entry.is_file()]
@@ -51,11 +68,11 @@ def _local(path: str) -> dict[str, Any]:
         raise InvalidInput(f"There is no file {path}.")
     entries = modelchoice.group(folder, beside, name)
     paths = [os.path.join(folder, entry.path) for entry in entries]
-    sizes = [{"path": path, "size": entry.size} for path, entry in zip(paths, entries)]
-    return describe([gguf.read_header(path) for path in paths], sizes)
+    sizes = tuple({"path": path, "size": entry.size} for path, entry in zip(paths, entries))
+    return Headers(tuple(gguf.read_header(path) for path in paths), sizes)
 
 
-def _of_hub(source: Source, files: Sequence[str], revision: str | None, hub: Hub) -> dict[str, Any]:
+def _of_hub(source: Source, files: Sequence[str], revision: str | None, hub: Hub) -> Headers:
     repo = source.location
     commit, listing = hub.listing(repo, revision)
     where = f"{repo} at {revision or commit}"
@@ -64,9 +81,9 @@ def _of_hub(source: Source, files: Sequence[str], revision: str | None, hub: Hub
         if len(files) == 1
         else modelchoice.choose(where, listing, source.quant, files)
     )
-    headers = [hub.header(repo, commit, entry) for entry in entries]
-    known = [{"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in entries]
-    return {**describe(headers, known), "revision": commit}
+    found = tuple(hub.header(repo, commit, entry) for entry in entries)
+    known = tuple({"path": entry.path, "size": entry.size, "sha256": entry.sha256} for entry in entries)
+    return Headers(found, known, commit)
 
 
 def describe(headers: Sequence[Header], files: Sequence[dict[str, Any]]) -> dict[str, Any]:
