@@ -15,6 +15,8 @@ description:
     manager, with one unit file that shows its whole command line.
   - An instance counts as started when C(/health) says so and it has given a real answer, a generated token or an
     embedding. When it does not, the reason is taken from its log, and the unit that ran before is started again.
+  - Before a launch its memory is planned, from the header of the model, for the devices of the host. Every number that was left
+    to the plan is given to the server as a flag. A launch that does not fit is refused, with the cheapest change that would.
   - A call that changes nothing restarts nothing.
 extends_documentation_fragment:
   - llamaops.llama_cpp.root
@@ -214,6 +216,31 @@ instances:
     command_line:
       description: The command as one line for a shell, with its environment.
       type: str
+    plan:
+      description:
+        - The memory that is planned for the instance, and the numbers that it is launched with. The unit holds it; it is made
+          again when the instance, its model, its build or its devices change, and stands otherwise.
+        - Each device has its components in bytes. RV(instances.plan.host) has C(needed), what the server works with, and
+          C(ceiling), the limit that is set for its memory when O(instances[].memory_max) is not given.
+      type: dict
+      contains:
+        devices:
+          description: The devices in use, in the order of C(--device).
+          type: list
+          elements: dict
+        host:
+          description: The memory of the host.
+          type: dict
+        options:
+          description: Every option that decides about memory, as a number or a word.
+          type: dict
+        rung:
+          description: The step of the ladder that was needed, as in M(llamaops.llama_cpp.llama_plan).
+          type: str
+          sample: fewest_devices
+        confidence:
+          description: V(high), or V(low) where more than the weights rests on a general rule.
+          type: str
     pid:
       description: The process, when the instance should run; 0 if it does not.
       type: int

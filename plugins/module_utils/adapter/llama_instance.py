@@ -10,19 +10,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
 from ..core.files import read_json, read_text
+from ..core.host import gpu
 from ..core.instance import change, definition, deploy, launch, placement, probe, programs, service, unit
 from ..core.instance.change import Step
+from ..core.instance.record import Record
 from ..core.instance.service import Manager
 from ..core.instance.values import AUTO
 from ..core.tree import Tree, ensure
-from .module import ROOT_ARGUMENTS
+from .module import ROOT_ARGUMENTS, need_libraries
 
 CACHE_TYPE = {"type": "str", "choices": [*definition.CACHE_TYPES, AUTO]}
 PLAN = {
@@ -104,7 +106,21 @@ def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step
     orphans = change.orphans(manager, wanted)
     if module.params["purge"]:
         wanted += [definition.Instance(name=name, state="absent") for name in orphans]
-    return change.plan(tree, manager, wanted, module.params["keys"] or {}, preview=module.check_mode), orphans
+    keys = module.params["keys"] or {}
+    return change.plan(tree, manager, wanted, keys, module.check_mode, device_facts(module, tree)), orphans
+
+
+def device_facts(module: AnsibleModule, tree: Tree) -> Callable[[], Mapping[str, Any]]:
+    """What reads the devices of this host, with the libraries that it needs."""
+
+    def read() -> Mapping[str, Any]:
+        libraries = [("psutil", "psutil")]
+        if gpu.nvidia_visible():
+            libraries.append(("pynvml", "nvidia-ml-py"))
+        need_libraries(module, tree, *libraries)
+        return gpu.read()
+
+    return read
 
 
 def converge(
@@ -168,6 +184,9 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
         shown["endpoint"] = endpoint(step.instance, address)
         shown["command"] = list(step.launch.command.argv)
         shown["command_line"] = step.launch.command.line
+        record = Record.of(step.launch.facts)
+        if record is not None:
+            shown["plan"] = record.document()
     if step.instance.wanted:
         shown["pid"] = manager.status(step.name).pid
         shown["proof"] = dict(proof)

@@ -8,14 +8,15 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
-from ..host import ports
+from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, unit
+from . import launch, planning, unit
 from .definition import Instance, key_text
 from .service import Manager, Status
 
@@ -25,7 +26,8 @@ class Step:
     """What is to be done for one instance, and why. Texts are None where there is no file.
 
     `beside` are the further files of the instance as they shall be, `beside_before` as they are, by path.
-    `written` is when the unit file was written, in seconds since the epoch.
+    `written` is when the unit file was written, in seconds since the epoch. `remains` says that something
+    besides the unit is there.
     """
 
     instance: Instance
@@ -41,6 +43,7 @@ class Step:
     beside: Mapping[str, str] = field(default_factory=dict)
     beside_before: Mapping[str, str | None] = field(default_factory=dict)
     written: float = 0.0
+    remains: bool = False
 
     @property
     def name(self) -> str:
@@ -52,16 +55,25 @@ class Step:
 
 
 def plan(
-    tree: Tree, manager: Manager, instances: Sequence[Instance], keys: Mapping[str, str], preview: bool = False
+    tree: Tree,
+    manager: Manager,
+    instances: Sequence[Instance],
+    keys: Mapping[str, str],
+    preview: bool = False,
+    facts: Callable[[], Mapping[str, Any]] = gpu.read,
 ) -> list[Step]:
     """The difference between the inventory and the host; changes nothing.
 
     :param keys: values of API keys by name.
     :param preview: a missing build or model becomes a warning: an earlier step would make it.
+    :param facts: reads the devices of the host, as `gpu.read` does; called when a build drives devices.
     :raises InvalidInput: an instance cannot be served as asked, or a unit file is not ours.
+    :raises DoesNotFit: an instance takes more memory than is left for it.
     :raises Busy: a port belongs to somebody else.
     """
-    steps = [_step(tree, manager, instance, keys, preview) for instance in instances]
+    looked = [_look(tree, manager, instance, keys) for instance in instances]
+    launches = _launches(tree, manager, looked, preview, facts)
+    steps = [_step(manager, step, launches.get(step.name)) for step in looked]
     leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
@@ -75,7 +87,8 @@ def orphans(manager: Manager, instances: Sequence[Instance]) -> list[str]:
     return [name for name in manager.managed() if name not in listed]
 
 
-def _step(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, str], preview: bool) -> Step:
+def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, str]) -> Step:
+    """A step that knows what is there, and which keys are wanted."""
     path = manager.path(instance.name)
     before = files.read_text(path)
     if before is not None and "Instance" not in unit.facts_of(before):
@@ -85,20 +98,47 @@ def _step(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         )
     status = manager.status(instance.name) if before is not None else Status(False)
     keys_before = files.read_text(launch.key_path(tree, instance.name))
-    if instance.state == "absent":
-        there = before is not None or keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
-        return Step(instance, ("remove",) if there else (), status, before, None, keys_before=keys_before)
-    keys_after = key_text(instance, keys) if instance.keys else None
-    try:
-        wanted = launch.resolve(tree, manager, instance)
-    except Prerequisite as exc:
-        if not preview:
-            raise
-        return Step(instance, ("write", "start"), status, before, warning=str(exc))
+    keys_after = key_text(instance, keys) if instance.keys and instance.state != "absent" else None
+    remains = keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
+    step = Step(instance, (), status, before, keys_before=keys_before, keys_after=keys_after)
+    return dataclasses.replace(step, remains=remains, written=_mtime(path))
+
+
+def _launches(
+    tree: Tree, manager: Manager, steps: Sequence[Step], preview: bool, facts: Callable[[], Mapping[str, Any]]
+) -> dict[str, unit.Launch | Prerequisite]:
+    """The launch of every instance, or what it lacks. Plans that stand come first, new ones get what they leave."""
+    found: dict[str, unit.Launch | Prerequisite] = {}
+    plans = planning.Plans(tree, manager, [step.name for step in steps], facts)
+    parts: dict[str, launch.Parts] = {}
+    for step in steps:
+        if step.instance.state == "absent":
+            continue
+        try:
+            parts[step.name] = launch.look(tree, manager, step.instance)
+        except Prerequisite as exc:
+            if not preview:
+                raise
+            found[step.name] = exc
+    there = [step for step in steps if step.name in parts]
+    for step in there:
+        made = parts[step.name]
+        plans.ask(step.instance, made.build, made.files, step.before, step.status.active or step.status.enabled)
+    for step in there:
+        record = plans.record(step.name)
+        found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], record)
+    return found
+
+
+def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | None) -> Step:
+    if isinstance(wanted, Prerequisite):
+        return _with(dataclasses.replace(step, warning=str(wanted)), ("write", "start"))
+    if wanted is None:
+        return _with(step, ("remove",) if step.before is not None or step.remains else ())
     beside = manager.beside(wanted)
-    step = Step(instance, (), status, before, manager.render(wanted), wanted, keys_before, keys_after)
     beside_before = {name: files.read_text(name) for name in beside}
-    return decide(dataclasses.replace(step, beside=beside, beside_before=beside_before, written=_mtime(path)))
+    step = dataclasses.replace(step, beside=beside, beside_before=beside_before)
+    return decide(dataclasses.replace(step, after=manager.render(wanted), launch=wanted))
 
 
 def decide(step: Step) -> Step:

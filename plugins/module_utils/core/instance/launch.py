@@ -6,32 +6,55 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 
 from ..build import builds
 from ..errors import Prerequisite
 from ..tree import Tree
-from . import cmdline, served
+from . import cmdline, planned, served
 from .definition import Instance
+from .placement import Place
+from .record import Record
 from .service import Manager
 from .unit import Launch, credential_path
 
 SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
 
-def resolve(tree: Tree, manager: Manager, instance: Instance) -> Launch:
-    """Everything needed to start an instance, checked against what is on this host.
+@dataclass(frozen=True)
+class Parts:
+    """What an instance is launched from."""
 
-    :raises Prerequisite: the build or the model set is not there yet.
-    :raises InvalidInput: an option is unknown to the build, or the model cannot be served.
-    :raises Untrusted: the model file is damaged.
+    build: builds.Build
+    files: served.Served
+
+
+def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
+    """What is on this host for an instance.
+
+    :raises Prerequisite: the build or a model set is not there yet.
+    :raises InvalidInput: a file is missing.
+    :raises Untrusted: a model file is damaged.
     """
     build = _build(tree, instance)
-    files = served.find(tree, instance)
+    # a plan reads the header itself, if it is a new one
+    files = served.find(tree, instance, headers=instance.kind not in planned.PLANNED)
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
+    return Parts(build, files)
+
+
+def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, record: Record | None) -> Launch:
+    """Everything needed to start an instance.
+
+    :param record: its plan; None for a kind that has none.
+    :raises InvalidInput: an option is unknown to the build.
+    """
+    build, files = parts.build, parts.files
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
-    command = cmdline.compose(instance, build, files, seen)
+    final = planned.resolved(instance, build, record) if record else instance
+    command = cmdline.compose(final, build, files, seen, planned.place(record) if record else Place())
     facts = {
         "Schema": "1",
         "Instance": instance.name,
@@ -40,10 +63,10 @@ def resolve(tree: Tree, manager: Manager, instance: Instance) -> Launch:
         "Build": build.id,
         "Model": instance.model,
         "ModelSHA256": files.content,
+        **(record.facts() if record else {}),
     }
-    facts["Inputs"] = served.digest({**facts, "argv": command.argv, "env": dict(command.env)})
     return Launch(
-        instance=instance,
+        instance=final,
         command=command,
         facts=facts,
         model_folders=files.folders,

@@ -48,14 +48,15 @@ class Served:
         return seen[0] if len(seen) == 1 else digest(seen)
 
 
-def find(tree: Tree, item: Instance) -> Served:
+def find(tree: Tree, item: Instance, headers: bool = True) -> Served:
     """The files of an instance (or of a model of a router), all proven to be there.
 
+    :param headers: read the header of the model where only its file is named.
     :raises Prerequisite: a model set is not on this host yet.
     :raises InvalidInput: a file is missing, or a set lacks what is asked of it.
     :raises Untrusted: a file is damaged.
     """
-    model = _look(tree, item, item.model)
+    model = _look(tree, item, item.model, headers)
     others: list[modelset.ModelSet] = []
 
     def path_of(name: str) -> str:
@@ -84,7 +85,7 @@ def digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _look(tree: Tree, item: Instance, name: str) -> modelset.ModelSet:
+def _look(tree: Tree, item: Instance, name: str, headers: bool = False) -> modelset.ModelSet:
     if not name.startswith("/"):
         found = modelset.load(tree, name)
         if found is None:
@@ -96,17 +97,17 @@ def _look(tree: Tree, item: Instance, name: str) -> modelset.ModelSet:
         return found
     if not os.path.isfile(name):
         raise InvalidInput(f"Instance {item.name!r}: there is no file {name}.")
-    return _file(name)
+    return _file(name, headers)
 
 
-def _file(path: str) -> modelset.ModelSet:
-    """A bare file as a set of one, with its header read; hashing it at every run would be slow."""
-    header = gguf.read_header(path)
+def _file(path: str, headers: bool) -> modelset.ModelSet:
+    """A bare file as a set of one; hashing it at every run would be slow."""
+    header = gguf.read_header(path) if headers else None
     return modelset.ModelSet(
         name=path,
         source=path,
         path=path,
         files=(modelset.look(path, sha256=""),),
-        architecture=header.architecture,
-        context_length=header.context_length,
+        architecture=header.architecture if header else "",
+        context_length=header.context_length if header else None,
     )

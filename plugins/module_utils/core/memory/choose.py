@@ -79,6 +79,8 @@ def choose(model: Model, launch: Launch, devices: Sequence[Device], wish: Wish, 
     remote = tuple(device for device in devices if device.backend == "rpc")
     if not local and remote:
         local, remote = remote, ()  # nothing but workers was given: they are what there is
+    if wish.devices > len(local):
+        local, remote = remote + local, ()  # so many are asked for that workers are among them
     if not devices or not local:
         return _on_host(task, resolved)
     reasons: list[str] = []

@@ -1,0 +1,239 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Answering the question of an instance: a plan that fits into what is left of the host, or a refusal with a remedy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .. import command, sandbox
+from ..build.builds import Build
+from ..command import Result
+from ..errors import LlamaOpsError
+from ..memory import answer, choose, onhost, shards
+from ..memory.choose import Choice
+from ..memory.plan import Extras, Model
+from ..memory.table import Device
+from ..sizes import human
+from ..tree import Tree
+from . import candidates, learned, planned, unit
+from .definition import Instance
+from .planned import Question
+from .record import Record
+from .room import HOST, Left, Room
+from .served import Served
+from .service import Manager
+from .values import AUTO
+
+_GROUPED = ("row", "tensor")  # split modes that only the build can size
+_SECONDS = 30  # workers on other hosts tell their memory in less than one
+
+
+class DoesNotFit(LlamaOpsError):
+    """A launch takes more than is left for it."""
+
+
+class Plans:
+    """The plans of the instances of one call."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        manager: Manager,
+        listed: Sequence[str],
+        facts: Callable[[], Mapping[str, Any]],
+        root: str = "/",
+    ) -> None:
+        """
+        :param listed: all instances of the call, also those that stop.
+        :param facts: reads the devices of the host, as `gpu.read` does.
+        :param root: the folder that holds `proc` and `sys`.
+        """
+        self._tree = tree
+        self._room = Room(manager, listed, facts, root)
+        self._questions: dict[str, Question] = {}
+        self._before: dict[str, Record | None] = {}
+        self._records: dict[str, Record] = {}
+
+    def ask(self, instance: Instance, build: Build, files: Served, before: str | None, alive: bool) -> None:
+        """Take up the question of an instance; its plan stands if it answers that one, see `planned.standing`."""
+        if instance.kind not in planned.PLANNED:
+            return
+        question = planned.ask(instance, build, files, self._room)
+        self._questions[instance.name] = question
+        self._before[instance.name] = Record.of(unit.facts_of(before or ""))
+        record = planned.standing(question, before, alive)
+        if record is not None:
+            self._keep(instance, record)
+
+    def record(self, name: str) -> Record | None:
+        """The plan of an instance, made now if none stands; None for a kind that has none."""
+        question = self._questions.get(name)
+        if question is not None and name not in self._records:
+            self._keep(question.instance, self._made(question, self._before[name]))
+        return self._records.get(name)
+
+    def _keep(self, instance: Instance, record: Record) -> None:
+        self._records[instance.name] = record
+        if instance.wanted:
+            self._room.keep(instance.name, record)
+
+    def _made(self, question: Question, before: Record | None) -> Record:
+        local = [item for item in question.devices if item["backend"] != candidates.RPC]
+        driver = self._room.facts.get("driver") if local else None
+        overheads = learned.recall(self._tree, local, driver, question.build.id)
+        known = {row["id"]: row["total"] for row in before.devices} if before else {}
+        return plan(question, self._room, overheads, self._execute, known)
+
+    def _execute(self, argv: Sequence[str]) -> Result:
+        """Run a program of a build without rights."""
+        wrapped = sandbox.wrap(self._tree, argv, unit=f"llama-workers-{os.getpid()}", seconds=_SECONDS)
+        return command.run(wrapped, check=False, timeout=_SECONDS + 10)
+
+
+def plan(
+    question: Question,
+    room: Room,
+    overheads: Mapping[str, int],
+    execute: Callable[[Sequence[str]], Result],
+    totals: Mapping[str, int],
+) -> Record:
+    """A new plan. It counts what is planned for others; what is stopped in the same call is free.
+
+    :param overheads: bytes of the driver's own by device id, as learned.
+    :param execute: runs a command without rights.
+    :param totals: bytes of RPC workers, as known before; one that serves this instance answers nobody else.
+    :raises DoesNotFit: names the bytes, the limit and the cheapest change that fits; never with `plan.force`, nor for
+        an instance that is not to run.
+    :raises InvalidInput: llama.cpp would refuse the launch.
+    """
+    server = question.build.tool("llama-server")
+    described = [{**item, "total": item["total"] or totals.get(item["id"], 0)} for item in question.devices]
+    devices = candidates.with_workers(described, server, execute)
+    left = room.left(devices)
+    if question.instance.split_mode in _GROUPED:
+        return _unsized(question, devices)
+    task = _Task(question, devices, left, overheads)
+    found = task.choose(question.allow)
+    short = task.short(found)
+    if short and question.instance.wanted and not question.instance.plan.force:
+        raise _refusal(task, found, short)
+    return task.record(found, forced=bool(short))
+
+
+class _Task:
+    """A question with its headers read, on a host with so much left."""
+
+    def __init__(
+        self, question: Question, devices: Sequence[Mapping[str, Any]], left: Left, overheads: Mapping[str, int]
+    ) -> None:
+        self.question, self.described, self.left = question, devices, left
+        files = question.files
+        self.model = Model(shards.read(files.model.path))
+        draft = shards.read(files.draft) if files.draft else None
+        mmproj, adapters = question.beside
+        options = dict(question.options)
+        if question.instance.ctx_size is None:
+            options["ctx_size"] = planned.default_context(self.model.hparams.context)
+        self.options = options
+        self.launch = answer.launch(self.model, options, draft is not None)
+        self.extras: Extras = replace(answer.extras(options, mmproj, draft), learned=dict(overheads))
+        self.devices = [
+            Device(item["id"], item["backend"], item["total"], left.free[item["id"]], str(item.get("name") or ""))
+            for item in devices
+        ]
+        # a projector without a device, and adapters, lie on the host; adapters beside layers are small
+        self.beside = adapters + (0 if devices else mmproj * 3 // 2)
+
+    @property
+    def host_limit(self) -> int:
+        return self.left.free[HOST] - self.beside
+
+    def choose(self, allow: Sequence[str]) -> Choice:
+        """The flags when these rungs may be used."""
+        wish = answer.wish(self.options, allow, self.question.instance.plan.ctx_floor)
+        wish = replace(wish, devices=self.question.exactly or wish.devices)
+        if not self.devices:
+            return onhost.choose(self.model, self.launch, self.host_limit, wish, self.extras)
+        return choose.choose(self.model, self.launch, self.devices, wish, self.extras)
+
+    def short(self, found: Choice) -> dict[str, tuple[int, int]]:
+        """Where it does not fit: device id, or host -> bytes needed, bytes left."""
+        lacks = {row.device.id: (row.sum, row.device.capacity) for row in found.table.rows if row.left < 0}
+        host = onhost.needed(found.table.host) + self.beside
+        if host > self.left.free[HOST]:
+            lacks[HOST] = (host, self.left.free[HOST])
+        return lacks
+
+    def record(self, found: Choice, forced: bool) -> Record:
+        """The plan as it stands in the unit."""
+        cells = found.table.host
+        endless = self.extras.cache_ram is None or found.table.confidence == "low"
+        ceiling = onhost.ceiling(cells, len(found.devices)) + 2 * self.beside
+        described = {item["id"]: item for item in self.described}
+        used = [described[device.id] for device in found.devices]
+        rows = tuple(
+            {
+                "id": device["id"],
+                "name": device.get("name") or "",
+                "backend": device["backend"],
+                "total": device["total"],
+                "components": {name: cell.bytes for name, cell in row.components.items()},
+                **names,
+            }
+            for device, row, names in zip(used, found.table.rows, candidates.ordered(used))
+        )
+        options = {key: value for key, value in answer.flags(found).items() if key not in ("device", "n_outputs_max")}
+        host = {
+            "components": {name: cell.bytes for name, cell in cells.items()},
+            "needed": onhost.needed(cells) + self.beside,
+            "ceiling": None if endless else ceiling,
+        }
+        return Record(self.question.inputs, options, rows, host, found.rung, found.table.confidence, forced)
+
+
+def _refusal(task: _Task, found: Choice, short: Mapping[str, tuple[int, int]]) -> DoesNotFit:
+    name = task.question.instance.name
+    parts = []
+    for device, (needs, limit) in short.items():
+        where = "the host" if device == HOST else device
+        taken = task.left.taken.get(device, "")
+        parts.append(f"{human(needs)} of {where}, where {human(limit)} are left" + (f" ({taken})" if taken else ""))
+    details = {device: {"needed": needs, "left": limit} for device, (needs, limit) in short.items()}
+    return DoesNotFit(
+        f"Instance {name!r} does not fit: it needs {' and '.join(parts)}.",
+        f"{_cheapest(task)} Or launch it in any case: plan: {{force: true}}.",
+        instance=name,
+        short=details,
+        reasons=list(found.reasons),
+    )
+
+
+def _cheapest(task: _Task) -> str:
+    """The change that gives up least and fits, in one sentence: one more rung, or all of them."""
+    allowed = task.question.allow
+    further = [rung for rung in choose.RUNGS[2:] if rung not in allowed]
+    for more in [[rung] for rung in further] + ([further] if len(further) > 1 else []):
+        found = task.choose([*allowed, *more])
+        if not task.short(found):
+            rungs = ", ".join([*allowed, *more])
+            change = found.reasons[-1].rstrip(".")
+            return f"Cheapest change that fits: {change}; allow it by plan: {{allow: [{rungs}]}}."
+    return "No change of its flags makes it fit: use a smaller model or quantisation, or stop another instance."
+
+
+def _unsized(question: Question, devices: Sequence[Mapping[str, Any]]) -> Record:
+    """What only the build can size: placed on all devices, with the numbers as given."""
+    instance = question.instance
+    names = [
+        {"id": item["id"], "name": item.get("name") or "", "backend": item["backend"], "total": item["total"],
+         "components": {}, **shown}
+        for item, shown in zip(devices, candidates.ordered(devices))
+    ]  # fmt: skip
+    numbers = {key: value for key, value in question.options.items() if value != AUTO and key in planned.RESOLVED}
+    return Record(question.inputs, numbers, tuple(names), {"components": {}, "needed": 0, "ceiling": None},
+                  f"split_mode {instance.split_mode}", "unknown")  # fmt: skip

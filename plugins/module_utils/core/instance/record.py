@@ -1,0 +1,84 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A plan as it stands in a unit: what was decided, for which inputs, and the bytes it takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+SCHEMA = 1
+PLAN, INPUTS = "Plan", "PlanInputs"  # keys in [X-LlamaOps]
+# backend -> name of its devices for llama-server, and the variable that chooses and orders them
+NAMES = {"cuda": "CUDA", "hip": "ROCm", "vulkan": "Vulkan", "rpc": "RPC"}
+VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "hip": "ROCR_VISIBLE_DEVICES", "vulkan": "GGML_VK_VISIBLE_DEVICES"}
+
+
+@dataclass(frozen=True)
+class Record:
+    """A plan that stands.
+
+    :param inputs: hash of everything it was made from.
+    :param options: every option that decides about memory, as a number or a word; see `memory.answer.flags`.
+    :param devices: in the order of llama-server: `{id, name, backend, flag, buffer, total, components: {name: bytes}}`,
+        where `flag` is the name for `--device`, and `buffer` what the log calls it.
+    :param host: `{components: {name: bytes}, needed, ceiling}`; `ceiling` is None where nothing bounds it.
+    """
+
+    inputs: str
+    options: Mapping[str, Any]
+    devices: tuple[Mapping[str, Any], ...] = ()
+    host: Mapping[str, Any] = field(default_factory=dict)
+    rung: str = ""
+    confidence: str = "high"
+    forced: bool = False
+
+    def on(self, device: str) -> int:
+        """Bytes planned on a device, its headroom left out: that is nobody's."""
+        cells: Mapping[str, int] = next((row["components"] for row in self.devices if row["id"] == device), {})
+        return sum(size for name, size in cells.items() if name != "headroom")
+
+    @property
+    def needed(self) -> int:
+        """Bytes of the host's memory."""
+        return int(self.host.get("needed", 0))
+
+    @property
+    def ceiling(self) -> int | None:
+        """Bytes of the host's memory that are never more than needed; None where nobody can say."""
+        return self.host.get("ceiling")
+
+    @property
+    def total(self) -> int:
+        """Bytes planned, on all devices and on the host."""
+        return self.needed + sum(self.on(row["id"]) for row in self.devices)
+
+    def document(self) -> dict[str, Any]:
+        """The plan for results and programs."""
+        return {"schema": SCHEMA, **{key: value for key, value in asdict(self).items() if key != "inputs"}}
+
+    def facts(self) -> dict[str, str]:
+        """What the unit says about it."""
+        return {INPUTS: self.inputs, PLAN: json.dumps(self.document(), separators=(",", ":"), sort_keys=True)}
+
+    @classmethod
+    def of(cls, facts: Mapping[str, str]) -> Record | None:
+        """The plan that a unit holds; None where there is none that can be understood."""
+        try:
+            found = json.loads(facts.get(PLAN, ""))
+            if found.pop("schema") != SCHEMA:
+                return None
+            devices = tuple(found.pop("devices"))
+            record = cls(facts.get(INPUTS, ""), devices=devices, **found)
+            whole = [record.on(row["id"]) + len(row["flag"] + row["buffer"]) for row in devices]
+            return record if len(whole) == len(devices) and record.needed >= 0 else None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+
+def named(backend: str, number: int) -> str:
+    """The name of a device for `--device`, by its number among those of its backend."""
+    return f"{NAMES[backend]}{number}"

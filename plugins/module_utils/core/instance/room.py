@@ -1,0 +1,147 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The memory of a host for a new instance: what its devices have, less what is planned for instances that stay and
+what belongs to others. What an instance that is stopped or planned anew holds now counts as free.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..files import read_text
+from ..host.cgroup import limits
+from . import unit
+from .record import Record
+from .service import Manager
+
+HOST = "host"
+_HOST_HEADROOM = 50  # one part of so many of the host's memory stays free
+# backend of a build -> backend of the devices it drives
+DRIVES = {"cuda": "cuda", "hip": "hip", "vulkan": "vulkan"}
+
+
+@dataclass(frozen=True)
+class Left:
+    """Bytes that are left by device id, `host` among them, and what others have, one sentence a device."""
+
+    free: Mapping[str, int]
+    taken: Mapping[str, str]
+
+
+class Room:
+    """What a call knows of the memory of its host; devices and units are read when they are first asked for."""
+
+    def __init__(
+        self, manager: Manager, listed: Collection[str], facts: Callable[[], Mapping[str, Any]], root: str = "/"
+    ) -> None:
+        """
+        :param listed: instances that the call is about; each is counted by `keep` when its plan is known.
+        :param facts: reads the devices of the host, as `gpu.read` does.
+        """
+        self._manager, self._listed, self._facts, self._root = manager, set(listed), facts, root
+        self._gpus: Mapping[str, Any] | None = None
+        self._kept: dict[str, Record] = {}
+        self._units: dict[str, tuple[Record | None, int]] | None = None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The devices of the host."""
+        if self._gpus is None:
+            self._gpus = self._facts()
+        return self._gpus
+
+    def devices(self, backend: str) -> list[Mapping[str, Any]]:
+        """The devices that a build with this backend drives."""
+        if backend not in DRIVES:
+            return []
+        return [item for item in self.facts["devices"] if item["backend"] == DRIVES[backend] and item["total"]]
+
+    @property
+    def host_total(self) -> int:
+        """Bytes of memory of this host, or of the control group around it."""
+        return host_memory(self._root)[0]
+
+    def keep(self, name: str, record: Record) -> None:
+        """An instance of the call stays or starts with this plan."""
+        self._kept[name] = record
+
+    def left(self, devices: Sequence[Mapping[str, Any]]) -> Left:
+        """What is left for one more instance."""
+        others = {name: record for name, (record, _pid) in self._others().items() if record is not None}
+        kept = {**others, **self._kept}
+        free, taken = {}, {}
+        for device in devices:
+            name, total = device["id"], int(device["total"])
+            planned = {other: record.on(name) for other, record in kept.items() if record.on(name)}
+            unlisted = total if device.get("free") is None else int(device["free"])
+            foreign = max(total - unlisted - self._held(device), 0)
+            free[name] = max(total - foreign - sum(planned.values()), 0)
+            taken[name] = _said(planned, foreign)
+        total, available = host_memory(self._root)
+        foreign = max(total - available - sum(_anonymous(self._root, pid) for pid in self._pids()), 0)
+        planned = {other: record.needed for other, record in kept.items()}
+        free[HOST] = max(total - total // _HOST_HEADROOM - foreign - sum(planned.values()), 0)
+        taken[HOST] = _said(planned, foreign)
+        return Left(free, taken)
+
+    def _held(self, device: Mapping[str, Any]) -> int:
+        """Bytes that our own processes hold of a device now: as the driver says, else as was planned."""
+        processes = device.get("processes") or ()
+        used = {item["pid"]: item["used"] for item in processes if item.get("used") is not None}
+        return sum(
+            used.get(pid, record.on(device["id"]) if record else 0) for record, pid in self._all().values() if pid
+        )
+
+    def _all(self) -> dict[str, tuple[Record | None, int]]:
+        """Every managed instance that runs or is to run after a reboot: its plan, and its process or 0."""
+        if self._units is None:
+            self._units = {}
+            for name in self._manager.managed():
+                status = self._manager.status(name)
+                if status.active or status.enabled:
+                    record = Record.of(unit.facts_of(read_text(self._manager.path(name)) or ""))
+                    self._units[name] = (record, status.pid)
+        return self._units
+
+    def _others(self) -> dict[str, tuple[Record | None, int]]:
+        return {name: found for name, found in self._all().items() if name not in self._listed}
+
+    def _pids(self) -> list[int]:
+        return [pid for _record, pid in self._all().values() if pid]
+
+
+def host_memory(root: str = "/") -> tuple[int, int]:
+    """Total and available bytes of the host, within what the control group allows; proc_meminfo(5)."""
+    text = read_text(os.path.join(root, "proc/meminfo")) or ""
+    found = {key: int(value) << 10 for key, value in re.findall(r"^(MemTotal|MemAvailable): +(\d+) kB", text, re.M)}
+    total = found.get("MemTotal", 0)
+    available = found.get("MemAvailable", total)
+    allowed = limits(root)
+    if allowed.memory is not None and allowed.memory < total:
+        total = allowed.memory
+    if allowed.memory_left is not None:
+        available = min(available, allowed.memory_left)
+    return total, min(available, total)
+
+
+def _anonymous(root: str, pid: int) -> int:
+    """Bytes of a process that no file backs; 0 when it is gone."""
+    try:
+        text = read_text(os.path.join(root, f"proc/{pid}/status")) or ""
+    except OSError:
+        return 0
+    found = re.search(r"^RssAnon:\s+(\d+) kB", text, re.M)
+    return int(found[1]) << 10 if found else 0
+
+
+def _said(planned: Mapping[str, int], foreign: int) -> str:
+    from ..sizes import human
+
+    parts = [f"{human(size)} are planned for {name}" for name, size in sorted(planned.items())]
+    parts += [f"{human(foreign)} belong to others"] if foreign > 1 << 20 else []
+    return ", ".join(parts)
