@@ -18,6 +18,7 @@ description:
     then are they moved. An interrupted run leaves the old files or the new ones.
   - A set that is recorded and whose files were not touched is believed, without network and without hashing.
 extends_documentation_fragment:
+  - llamaops.llama_cpp.bundle
   - llamaops.llama_cpp.root
   - llamaops.llama_cpp.attributes
   - llamaops.llama_cpp.attributes.action_group

@@ -20,6 +20,7 @@ author:
 extends_documentation_fragment:
   - llamaops.llama_cpp.attributes
   - llamaops.llama_cpp.attributes.action_group
+  - llamaops.llama_cpp.bundle
   - llamaops.llama_cpp.root
 options:
   manager:
@@ -55,6 +56,14 @@ EXAMPLES = r"""
       - psutil>=5.9,<8
       - nvidia-ml-py>=12.535,<14
       - huggingface_hub>=1.8,<3
+
+- name: Prepare a root on a host without a network
+  llamaops.llama_cpp.llama_runtime:
+    root: /opt/llama
+    packages: ["huggingface_hub>=1.8,<3"]
+    bundle:
+      path: /media/usb/llama-bundle
+      sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
 - name: Only the folders and the probe, for the user who logs in
   llamaops.llama_cpp.llama_runtime:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
@@ -24,6 +25,7 @@ from ..core.model.modelset import ModelSet
 from ..core.model.modelsource import Options
 from ..core.progress import Progress
 from ..core.tree import Tree, ensure
+from .llama_bundle import BUNDLE_ARGUMENTS, given
 from .module import ROOT_ARGUMENTS, need_libraries
 
 ITEM = {
@@ -49,6 +51,7 @@ HUB_ARGUMENTS: dict[str, dict[str, Any]] = {
 ARGUMENTS = {
     **ROOT_ARGUMENTS,
     **HUB_ARGUMENTS,
+    **BUNDLE_ARGUMENTS,
     "models": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
     "lock": {"type": "bool", "default": False},
     "offline": {"type": "bool", "default": False},
@@ -75,6 +78,7 @@ def converge(module: AnsibleModule, tree: Tree) -> list[Outcome]:
     if len(settled) == len(wanted) and not recorded:
         kept = [Outcome(found.name, found, found, False) for found in settled]
         return kept + [Outcome(name, None, None, False, "absent") for name in unwanted]
+    options = with_bundle(module, options)
     names = [found.name for found in settled]
     need_hub(module, tree, [item for item in wanted if item.name not in (*names, *options.resolved)])
     stores.check(options.stores)
@@ -104,6 +108,14 @@ def read_options(module: AnsibleModule, tree: Tree) -> Options:
         resolved=promise.read(module.params["resolved"]),
         mirror=mirror.read(module.params["mirror"]),
     )
+
+
+def with_bundle(module: AnsibleModule, options: Options) -> Options:
+    """The same with what the bundle has, if one is given."""
+    found = given(module)
+    if found is None:
+        return options
+    return replace(options, resolved={**promise.read(found.models), **options.resolved}, mirror=found.mirror)
 
 
 def to_bring(module: AnsibleModule, tree: Tree) -> list[dict[str, Any]]:

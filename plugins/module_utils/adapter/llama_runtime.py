@@ -15,10 +15,12 @@ from ansible.module_utils.basic import AnsibleModule
 from ..core.errors import MissingTool
 from ..core.runtime import Change, prepare, served_by_supervisor
 from ..core.tree import Tree
+from .llama_bundle import BUNDLE_ARGUMENTS, given
 from .module import ROOT_ARGUMENTS
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **ROOT_ARGUMENTS,
+    **BUNDLE_ARGUMENTS,
     "manager": {"type": "str", "choices": ["auto", "systemd", "supervisor"], "default": "auto"},
     "packages": {"type": "list", "elements": "str"},
     "supervisor_packages": {"type": "list", "elements": "str", "default": []},
@@ -31,7 +33,7 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     if packages is not None and more and served_by_supervisor(tree, module.params["manager"]):
         packages = [*packages, *more]
     try:
-        changes = prepare(tree, packages, module.check_mode)
+        changes = prepare(tree, packages, module.check_mode, lambda: given(module))
     except MissingTool as exc:
         if not module.check_mode:
             raise

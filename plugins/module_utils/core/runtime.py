@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from . import lock, venv
+from . import bundle, lock, venv
+from .bundle import Bundle
 from .instance import programs, service
 from .tree import Tree, ensure
 
@@ -22,14 +24,17 @@ class Change:
     after: str
 
 
-def prepare(tree: Tree, packages: Sequence[str] | None, check: bool) -> list[Change]:
+def prepare(
+    tree: Tree, packages: Sequence[str] | None, check: bool, wheels: Callable[[], Bundle | None] = lambda: None
+) -> list[Change]:
     """Make or complete the root; returns what changed, in order.
 
     :param packages: requirements of the managed environment; None leaves the environment alone.
+    :param wheels: gives the bundle that has the packages, if an environment is to be made from one.
     :raises MissingTool: user or group of the system scope are missing, or Python cannot make environments.
     """
     changes = [Change(path, "", "folder, owner and mode as the layout says\n") for path in ensure(tree, check)]
-    return changes + _programs(tree, check) + ([] if packages is None else _venv(tree, packages, check))
+    return changes + _programs(tree, check) + ([] if packages is None else _venv(tree, packages, check, wheels))
 
 
 def served_by_supervisor(tree: Tree, manager: str) -> bool:
@@ -47,12 +52,24 @@ def _programs(tree: Tree, check: bool) -> list[Change]:
     return changes
 
 
-def _venv(tree: Tree, packages: Sequence[str], check: bool) -> list[Change]:
+def _venv(tree: Tree, packages: Sequence[str], check: bool, wheels: Callable[[], Bundle | None]) -> list[Change]:
     wanted = venv.stamp(packages)
     found = venv.current(tree.venv)
     if found == wanted:
         return []
     if not check:
         with lock.hold(tree, "managed virtual environment", wait=600):
-            venv.install(tree.venv, packages)
+            _install(tree, packages, wheels())
     return [Change(tree.venv, found or "", wanted)]
+
+
+def _install(tree: Tree, packages: Sequence[str], wheels: Bundle | None) -> None:
+    if wheels is None:
+        return venv.install(tree.venv, packages)
+    staged = tree.path(".wheels")
+    try:
+        bundle.stage_wheels(wheels, staged)
+        venv.install(tree.venv, packages, wheels=staged)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+    return None

@@ -34,9 +34,10 @@ def current(folder: str) -> str | None:
     return read_text(os.path.join(folder, STAMP))
 
 
-def install(folder: str, requirements: Sequence[str], timeout: float = 1800) -> None:
+def install(folder: str, requirements: Sequence[str], timeout: float = 1800, wheels: str | None = None) -> None:
     """Make the environment in `folder` with the running Python and bring its packages to what is asked.
 
+    :param wheels: a folder with all packages, which is used instead of an index.
     The stamp is written last: an interrupted run is completed by the next one.
 
     :raises MissingTool: this Python cannot make environments.
@@ -52,5 +53,6 @@ def install(folder: str, requirements: Sequence[str], timeout: float = 1800) -> 
     run([sys.executable, "-m", "venv", *(["--clear"] if other_python else []), folder], timeout=timeout)
     pip = [os.path.join(folder, "bin", "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
     if requirements:
-        run([*pip, "install", "--quiet", *requirements], timeout=timeout)
+        place = ["--no-index", "--find-links", wheels] if wheels else []
+        run([*pip, "install", "--quiet", *place, *requirements], timeout=timeout)
     write_text(os.path.join(folder, STAMP), wanted)
