@@ -12,7 +12,8 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..names import check_keys, check_name
-from . import lora, network, placement, spec, values
+from . import front, lora, network, placement, spec, values
+from .front import Front
 from .lora import Lora
 from .network import Tls
 from .placement import Devices, PlanRules, Worker
@@ -79,7 +80,7 @@ class Instance:
     start_timeout: int | None = None
     drain_timeout: int = 30
     memory_max: int | None = None
-    front: Mapping[str, Any] = field(default_factory=dict)
+    front: Front | None = None
 
     @property
     def loopback(self) -> bool:
@@ -121,8 +122,7 @@ def read_all(entries: Sequence[Mapping[str, Any]], address: str | None = None) -
     instances = [read(entry, address) for entry in entries]
     _unique("name", [item.name for item in instances])
     there = [item for item in instances if item.state != "absent"]
-    ports = [item for item in there if item.port]
-    _unique("port", [str(item.port) for item in ports], [item.name for item in ports])
+    _unique("port", *front.ports(there))
     sockets = [item for item in there if item.socket]
     _unique("socket", [item.socket for item in sockets], [item.name for item in sockets])
     return instances
@@ -154,6 +154,7 @@ def read(entry: Mapping[str, Any], address: str | None = None) -> Instance:
             f"{where} would listen on {instance.host} without a key, open to whoever reaches that address.",
             "Name at least one key in keys, or use bind: loopback.",
         )
+    front.check(where, instance)
     return instance
 
 
@@ -224,7 +225,7 @@ def _network(given: Given, address: str | None) -> dict[str, Any]:
         "rpc": placement.workers(where, given.get("rpc", ())),
         "slots": given.switch("slots"),
         "metrics": given.switch("metrics"),
-        "front": values.table(where, "front", given.get("front", {})),
+        "front": front.read(where, given.get("front", {}), address),
     }
 
 
