@@ -63,11 +63,13 @@ def _text(text: str) -> bytes:
 
 
 def _value(value: Any) -> bytes:
-    """Type number and value; whole numbers as u32, as i32 where one is negative, as u64 where one is larger."""
+    """Type number and value; whole numbers as u32, i32 or u64 by their size, those of arrays as i32."""
     if isinstance(value, (list, tuple)):
         kind, letter = _kind(value[0])
         if any(isinstance(item, float) for item in value):
             kind, letter = 6, "f"
+        elif letter == "I":
+            kind, letter = 5, "i"
         body = b"".join(_text(item) if letter == "s" else struct.pack("<" + letter, item) for item in value)
         return struct.pack("<IIQ", 9, kind, len(value)) + body
     kind, letter = _kind(value)
