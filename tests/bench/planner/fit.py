@@ -1,10 +1,12 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""fit.py ORACLE WORKER [WAYS [ARCHITECTURE...]]: measure the coefficients of compute buffers, write coefficients.py.
+"""fit.py [--curves] ORACLE WORKER [WAYS [ARCHITECTURE...]]: measure compute buffers, write coefficients.py.
 
 A compute buffer is the largest of a few sums of tensors that live at once; each is linear in the widths of the model.
-So the buffer is measured at many geometries, and the slopes at each give one such sum exactly.
+So the buffer is measured at many geometries, and the slopes at each give one such sum exactly. Which tensors find room
+in the holes of others also depends on the size of the masks beside them: the published geometries are measured again
+with masks of every size, and what that adds is kept as a curve (all that --curves measures).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,13 @@ import geometry  # noqa: E402
 import published  # noqa: E402
 import recorded  # noqa: E402
 import sparse  # noqa: E402
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import coefficients, compute, hparams  # noqa: E402
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import (  # noqa: E402
+    coefficients,
+    compute,
+    hparams,
+    layers,
+    shapes,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
 from launches import split  # noqa: E402
 from oracle import Oracle, OracleFailed  # noqa: E402
@@ -35,7 +44,8 @@ SHORT = 16
 COUNTED = ("exaone4", "gemma3n", "gemma4", "deepseek2")
 # Ways to launch, and by table the device that is measured: with flash attention, without, with all experts on the host
 # (which computes them), over three devices with batches in flight, with a third of the layers on the host,
-# and with the experts of half of the layers there.
+# with the experts of half of the layers there, with those of a quarter (the device behind them), and with logits for
+# the whole batch.
 WAYS = {
     "flash": {"FLASH": "0"},
     "plain": {"PLAIN": "0"},
@@ -43,13 +53,18 @@ WAYS = {
     "piped": {"FIRST": "0", "MIDDLE": "1", "LAST": "2"},
     "partial": {"PARTIAL": "0", "REST": "host"},
     "some": {"SOME": "0"},
+    "behind": {"BEHIND": "1"},
+    "outputs": {"OUTPUT": "0"},
 }
-VARIANTS_OF = {"flash": 99, "plain": 3, "apart": 3, "piped": 1, "partial": 1, "some": 1}
+VARIANTS_OF = {"flash": 99, "plain": 3, "apart": 3, "piped": 1, "partial": 1, "some": 1, "behind": 1, "outputs": 0}
+OF_EXPERTS = ("apart", "some", "behind")
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32)  # of a mask beside a row of the batch
 LARGEST = 16  # no sum holds a width more often
 Metadata = dict[str, Any]
 Plane = tuple[float, ...]
 Points = tuple["dict[str, float]", "dict[str, int]"]  # the same, by table
 Regime = tuple[bool, "tuple[float, ...]", Plane]  # as in coefficients.py
+Curve = coefficients.Curve
 Point = tuple[float, "dict[str, int]"]  # values for one token besides the masks, features
 # What is varied, and the feature that a slope is put down to; in this order: later ones move earlier ones too.
 # A step is keys and what is added to each; 0 adds as much as keeps heads whole.
@@ -95,31 +110,47 @@ class Bench:
     def __init__(self, oracle: Oracle, path: str) -> None:
         self.oracle, self.path = oracle, path
 
-    def measure(self, name: str, metadata: Metadata, way: str, more: int = 0) -> Points:
-        """By table the values for one token in a compute buffer besides the masks, and the features."""
-        flash, cells = way != "plain", CELLS[way != "plain"] + more
+    def write(self, name: str, metadata: Metadata) -> hparams.Hparams:
+        """Make the model the one that is measured."""
         sparse.write(self.path, metadata, [])
         tensors = published.tensors(name, metadata, self.oracle.ask("shape", model=self.path)["tensors"])
         sparse.write(self.path, metadata, tensors)
-        layers = metadata[f"{metadata['general.architecture']}.block_count"]
-        launch = {"ctx_size": cells, "parallel": 1, "kv_unified": True, "n_outputs_max": 1,
-                  "ubatch_size": TOKENS, "batch_size": TOKENS, "flash_attn": flash}  # fmt: skip
-        placed = {
-            "piped": {"devices": 3, "tensor_split": split(layers, 3)},
-            "apart": {"devices": 1, "n_cpu_moe": layers},
-            "some": {"devices": 1, "n_cpu_moe": layers // 2},
-            "partial": {"devices": 1, "gpu_layers": layers * 2 // 3},
-        }
-        answer = self.oracle.ask("probe", model=self.path, **launch, **placed.get(way, {"devices": 1}))["main"]
-        hp = hparams.read(recorded.make_header(metadata, tensors))
-        asked = Launch(**launch)
-        mask = compute.masks(hp, asked, context(hp, asked), TOKENS) * (4 if way == "piped" else 1)
-        values = {
-            table: (answer[device]["compute"] - mask) / 4 / TOKENS
-            for table, device in WAYS[way].items()
-            if device in answer
-        }
-        return values, compute.features(hp, cells if hp.traits.cache else TOKENS)
+        return hparams.read(recorded.make_header(metadata, tensors))
+
+    def measure(self, name: str, metadata: Metadata, way: str, more: int = 0) -> Points:
+        """By table the values for one token in a compute buffer besides the masks, and the features."""
+        cells = CELLS[way != "plain"] + more
+        hp = self.write(name, metadata)
+        return self.values(hp, way, cells), shapes.features(hp, cells if hp.traits.cache else TOKENS)
+
+    def values(self, hp: hparams.Hparams, way: str, cells: int, full: bool = False) -> dict[str, float]:
+        """By table the values for one token in a compute buffer, besides what enters it, or besides the logits."""
+        count, outputs = len(hp.layers), TOKENS if way == "outputs" else 1
+        launch = {"ctx_size": cells, "parallel": 1, "kv_unified": True, "n_outputs_max": outputs, "swa_full": full,
+                  "ubatch_size": TOKENS, "batch_size": TOKENS, "flash_attn": way != "plain"}  # fmt: skip
+        placed: dict[str, Any] = {
+            "piped": {"devices": 3, "tensor_split": split(count, 3)},
+            "apart": {"devices": 1, "n_cpu_moe": count},
+            "some": {"devices": 1, "n_cpu_moe": count // 2},
+            "behind": {"devices": 2, "n_cpu_moe": count // 4, "tensor_split": split(count, 2)},
+            "partial": {"devices": 1, "gpu_layers": count * 2 // 3},
+        }.get(way, {"devices": 1})
+        answer = self.oracle.ask("probe", model=self.path, **launch, **placed)["main"]
+        shares = {key: value for key, value in placed.items() if key != "devices"}
+        asked = Launch(**{**launch, **shares, "tensor_split": tuple(shares.get("tensor_split", ()))})
+        ctx, placement = context(hp, asked), layers.place(hp, asked, placed["devices"])
+        known = {}
+        for table, device in WAYS[way].items():
+            if device not in answer:
+                continue
+            if way == "outputs":
+                beside = 4 * TOKENS * hp.vocabulary
+            elif device == "host":
+                beside = compute.masks(hp, asked, ctx, TOKENS)
+            else:
+                beside = compute.entering(hp, asked, ctx, placement, TOKENS, int(device))
+            known[table] = (answer[device]["compute"] - beside) / 4 / TOKENS
+        return known
 
 
 def shortened(metadata: Metadata) -> Metadata:
@@ -216,7 +247,7 @@ def planes_at(
 
 
 def _solve(base: Point, steps: list[tuple[str, Point]]) -> Plane:
-    found = dict.fromkeys(compute.FEATURES, 0.0)
+    found = dict.fromkeys(shapes.FEATURES, 0.0)
     known = base[1]
     for feature, point in steps:
         if not found[feature]:
@@ -228,7 +259,7 @@ def _solve(base: Point, steps: list[tuple[str, Point]]) -> Plane:
     if not (all(0 <= factor <= LARGEST for factor in found.values()) and -64 < rest < 64 + base[0] / 200):
         # the slopes make no sum of tensors: as measured, and in proportion to the width
         scores = min(max(found["scores"], 0.0), 2.0)
-        found = {**dict.fromkeys(compute.FEATURES, 0.0), "scores": scores}
+        found = {**dict.fromkeys(shapes.FEATURES, 0.0), "scores": scores}
         found["width"] = round((base[0] - scores * known["scores"]) / known["width"], 2)
         rest = 0.0
     return (*found.values(), float(round(rest)) if rest > 8 else 0.0)
@@ -265,49 +296,105 @@ def regimes(found: list[tuple[dict[str, int], Plane]], points: list[Point]) -> l
     kept: dict[tuple[Plane, tuple[float, ...]], Regime] = {}
     for known, plane in found:
         sure = all(value(plane, other) <= measured * 1.01 + 64 for measured, other in points)
-        regime = (sure, compute.ratios(known), plane)
+        regime = (sure, shapes.ratios(known), plane)
         kept.setdefault((plane, regime[1]), regime)
     return sorted(kept.values())
 
 
 def value(plane: Plane, known: dict[str, int]) -> float:
-    return sum(factor * known[key] for factor, key in zip(plane, compute.FEATURES)) + plane[-1]
+    return sum(factor * known[key] for factor, key in zip(plane, shapes.FEATURES)) + plane[-1]
+
+
+def curves(
+    bench: Bench, name: str, way: str, planes_of: dict[str, dict[str, list[Regime]]]
+) -> Iterator[tuple[str, tuple[float, ...], Curve]]:
+    """By table what masks of every size move at a published geometry, in rows of the batch."""
+    hp = bench.write(name, geometry.MODELS[name])
+    found: dict[str, dict[float, float]] = {}
+    for wanted in SHARES:
+        cells = max(256, round(wanted * 2 * hp.width / 256) * 256)
+        where = round(shapes.share(hp, cells), 4)
+        for full in (False, True) if hp.slides and hp.traits.cache else (False,):  # the smallest and the largest window
+            try:
+                values = bench.values(hp, way, cells, full)
+            except OracleFailed:
+                continue
+            for table, measured in values.items():
+                regimes_ = planes_of.get(table, {}).get(hp.architecture)
+                sums = shapes.largest(regimes_, shapes.features(hp, cells)) if regimes_ else 0.0
+                rows = round((measured - sums) / hp.width, 2)
+                points = found.setdefault(table, {})
+                points[where] = max(rows, points.get(where, rows))
+    for table, points in found.items():
+        yield table, shapes.ratios(shapes.features(hp, 0)), _thinned(list(points.items()))
+
+
+def _thinned(points: list[tuple[float, float]]) -> Curve:
+    """Without points between two of the same height."""
+    kept = [
+        point
+        for number, point in enumerate(points)
+        if number in (0, len(points) - 1)
+        or not points[number - 1][0] < point[0]
+        or len({points[number - 1][1], point[1], points[number + 1][1]}) > 1
+    ]
+    return tuple(dict(kept).items())
 
 
 def main() -> None:
-    ways = sys.argv[3].split(",") if len(sys.argv) > 3 else list(WAYS)
-    wanted = sys.argv[4:]
+    only_curves = "--curves" in sys.argv
+    program, worker, *more = [word for word in sys.argv[1:] if word != "--curves"]
+    ways, wanted = more[0].split(",") if more else list(WAYS), more[1:]
     tables: dict[str, dict[str, list[Regime]]] = {
-        table: {arch: list(found) for arch, found in getattr(coefficients, table, {}).items()}
+        table: {arch: list(found) for arch, found in coefficients.TABLES.get(table, {}).items()}
+        for way in WAYS
+        for table in WAYS[way]
+        if way != "outputs"
+    }
+    holes: dict[str, dict[str, list[Any]]] = {
+        table: {arch: list(found) for arch, found in coefficients.HOLES.get(table, {}).items()}
         for way in WAYS
         for table in WAYS[way]
     }
     by_arch: dict[str, list[str]] = {}
     for name, metadata in geometry.MODELS.items():
         by_arch.setdefault(metadata["general.architecture"], []).append(name)
-    with tempfile.TemporaryDirectory() as folder, Oracle(sys.argv[1], sys.argv[2], 3) as oracle:
+    with tempfile.TemporaryDirectory() as folder, Oracle(program, worker, 3) as oracle:
         bench = Bench(oracle, os.path.join(folder, "model.gguf"))
         for arch in wanted or sorted(by_arch):
             for way in ways:
-                names = by_arch[arch][-3:]
-                if way in ("apart", "some"):
-                    names = [name for name in by_arch[arch] if f"{arch}.expert_count" in geometry.MODELS[name]][-2:]
-                points: dict[str, list[Point]] = {}
-                found = [entry for name in names for entry in planes(bench, name, way, points)]
-                for table in points:
-                    tables[table][arch] = kept = regimes(
-                        [(known, plane) for known, of, plane in found if of == table], points[table]
-                    )
-                    errors = [(compute.largest(kept, known) - measured) / 512 for measured, known in points[table]]
-                    print(
-                        f"{arch} {table}: {len(errors)} points, {len(kept)} planes, "
-                        f"{min(errors):.1f} to {max(errors):.1f} MiB",
-                        flush=True,
-                    )
-            TARGET.write_text(render(tables))
+                names = by_arch[arch]
+                if way in OF_EXPERTS:
+                    names = [name for name in by_arch[arch] if f"{arch}.expert_count" in geometry.MODELS[name]]
+                if not only_curves or not any(tables.get(table, {}).get(arch) for table in WAYS[way]):
+                    _fit(bench, arch, names[-2:] if way in OF_EXPERTS else names[-3:], way, tables)
+                if way != "plain":
+                    measured = [entry for name in names for entry in curves(bench, name, way, tables)]
+                    for table in WAYS[way]:
+                        kept = [(where, curve) for of, where, curve in measured if of == table]
+                        holes[table].pop(arch, None)
+                        if any(abs(rows) >= 0.02 for _other, curve in kept for _share, rows in curve):
+                            holes[table][arch] = sorted(dict(kept).items())
+            print(f"{arch}: done", flush=True)
+            TARGET.write_text(render(tables, holes))
 
 
-def render(tables: dict[str, dict[str, list[Regime]]]) -> str:
+def _fit(bench: Bench, arch: str, names: list[str], way: str, tables: dict[str, dict[str, list[Regime]]]) -> None:
+    """Measure the sums of an architecture launched in one way."""
+    points: dict[str, list[Point]] = {}
+    found = [entry for name in names for entry in planes(bench, name, way, points)]
+    for table in points:
+        tables[table][arch] = kept = regimes(
+            [(known, plane) for known, of, plane in found if of == table], points[table]
+        )
+        errors = [(shapes.largest(kept, known) - measured) / 512 for measured, known in points[table]]
+        print(
+            f"{arch} {table}: {len(errors)} points, {len(kept)} planes, {min(errors):.1f} to {max(errors):.1f} MiB",
+            flush=True,
+        )
+
+
+def render(tables: dict[str, dict[str, list[Regime]]], holes: dict[str, dict[str, list[Any]]]) -> str:
     """The text of coefficients.py."""
     lines = [*HEAD]
     for table, rows in tables.items():
@@ -315,7 +402,20 @@ def render(tables: dict[str, dict[str, list[Regime]]]) -> str:
         for arch, found in sorted(rows.items()):
             lines += [f'    "{arch}": (', *(f"        {_entry(regime)}," for regime in found), "    ),"]
         lines.append("}")
+    lines += ["", "TABLES: dict[str, Table] = {", *(f'    "{table}": {table},' for table in tables), "}"]
+    lines += ["", "HOLES: dict[str, dict[str, tuple[tuple[tuple[float, ...], Curve], ...]]] = {"]
+    for table, curves_ in holes.items():
+        lines.append(f'    "{table}": {{')
+        for arch, found in sorted(curves_.items()):
+            lines += [f'        "{arch}": (', *(line for entry in found for line in _curve(*entry)), "        ),"]
+        lines.append("    },")
+    lines.append("}")
     return "\n".join(lines) + "\n"
+
+
+def _curve(where: tuple[float, ...], curve: Curve) -> list[str]:
+    text = repr((tuple(map(_short, where)), tuple((_short(share), _short(rows)) for share, rows in curve))) + ","
+    return textwrap.wrap(text, 120, initial_indent=" " * 12, subsequent_indent=" " * 16, break_long_words=False)
 
 
 def _entry(regime: Regime) -> str:
@@ -334,16 +434,19 @@ HEAD = '''\
 """Generated by tests/bench/planner/fit.py: do not edit.
 
 By architecture the sums of tensors that live at once in a compute buffer: whether the sum holds for every geometry, the
-geometry where it was measured (compute.ratios), and multiples of compute.FEATURES and a constant; values (of four
+geometry where it was measured (shapes.ratios), and multiples of shapes.FEATURES and a constant; values (of four
 bytes) for one token. FLASH with flash attention, PLAIN without; APART where the host computes all experts, EXPERTS the
 host then; FIRST, MIDDLE and LAST of several devices with batches in flight, with their copies of inputs; PARTIAL
-where some layers lie on the host, REST the host then; SOME where some experts do. What is not here was never measured.
+where some layers lie on the host, REST the host then; SOME where some experts do, BEHIND a device behind that one.
+HOLES has by table, architecture and geometry how many rows of the batch more (or fewer) were measured with a mask of
+so many rows; of OUTPUT all rows besides the logits. What is not here was never measured.
 """
 
 from __future__ import annotations
 
 Regime = tuple[bool, "tuple[float, ...]", "tuple[float, ...]"]
 Table = dict[str, "tuple[Regime, ...]"]
+Curve = tuple["tuple[float, float]", ...]
 MEASURED_WITH = "0.5.0-dev, commit 0c1e570"
 '''.splitlines()
 

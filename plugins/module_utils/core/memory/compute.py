@@ -5,31 +5,16 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from . import shapes
 from .cache import layer_bytes
-from .coefficients import APART, EXPERTS, FIRST, FLASH, LAST, MIDDLE, PARTIAL, PLAIN, REST, SOME, Regime, Table
+from .coefficients import Table
 from .hparams import Hparams
 from .launch import Context, Launch, padded
 from .layers import HOST, Placement
 
-# Widths of a model whose multiples live at once in a compute buffer; values for one token.
-FEATURES = (
-    "width",
-    "ff",
-    "query",
-    "kv",
-    "routed_width",
-    "routed_ff",
-    "experts",
-    "shared",
-    "inner",
-    "groups",
-    "per_layer",
-    "scores",
-)
 _COPIES = 4  # GGML_SCHED_MAX_COPIES, ggml/src/ggml-backend.cpp
 # An architecture that was never measured: what a transformer with gated feed forward and routed experts may hold.
 _GENERIC: Table = {
@@ -40,54 +25,16 @@ _GENERIC: Table = {
 
 @dataclass(frozen=True)
 class Compute:
-    """Bytes by device number; `measured` is False where the architecture was never measured."""
+    """Bytes by device number.
+
+    :param measured: the architecture was measured; else the bytes follow from a general rule.
+    :param mixed: recurrent layers and others lie on several devices. How they are mixed on a device decides about its
+        graph; the largest mixture that was measured is taken.
+    """
 
     bytes: dict[int, int]
     measured: bool
-
-
-def features(hp: Hparams, cells: int) -> dict[str, int]:
-    """The features of a model, with `cells` in the cache of one stream."""
-    get = hp.number
-    ff = max(layer.ff for layer in hp.layers)
-    expert_ff = hp.expert_ff or (ff if hp.experts else 0)
-    shared = hp.shared_ff or get("expert_shared_count") * expert_ff
-    heads = max(layer.heads for layer in hp.layers)
-    return {
-        "width": hp.width,
-        "ff": ff if hp.expert_ff or not hp.experts else 0,
-        "query": max(layer.heads * layer.key for layer in hp.layers),
-        "kv": max(layer.k_width for layer in hp.layers),
-        "routed_width": hp.experts_used * hp.width,
-        "routed_ff": hp.experts_used * expert_ff,
-        "experts": hp.experts,
-        "shared": shared,
-        "inner": hp.inner,
-        "groups": get("ssm.group_count") * get("ssm.state_size"),
-        "per_layer": get("embedding_length_per_layer_input") * len(hp.layers),
-        "scores": heads * cells,
-    }
-
-
-def ratios(known: Mapping[str, int]) -> tuple[float, ...]:
-    """A geometry whatever its size: every feature but the scores in multiples of the width."""
-    width = known["width"] or 1
-    return tuple(round(known[key] / width, 2) for key in FEATURES[1:-1])
-
-
-def largest(regimes: Sequence[Regime], known: Mapping[str, int]) -> float:
-    """Values for one token: the sum of the nearest geometry measured, or one that holds everywhere and is larger."""
-    here = ratios(known)
-
-    def distance(regime: Regime) -> float:
-        return sum(abs(math.log((one + 0.1) / (other + 0.1))) for one, other in zip(here, regime[1]))
-
-    nearest = min(regimes, key=distance)
-    return max(
-        sum(factor * known[key] for factor, key in zip(plane, FEATURES)) + plane[-1]
-        for sure, where, plane in regimes
-        if sure or where == nearest[1]
-    )
+    mixed: bool = False
 
 
 def _mask(cells: int, tokens: int, flash: bool) -> int:
@@ -95,25 +42,32 @@ def _mask(cells: int, tokens: int, flash: bool) -> int:
     return cells * tokens * (2 if flash else 4)
 
 
-def masks(hp: Hparams, launch: Launch, ctx: Context, tokens: int) -> int:
-    """Bytes of the masks of all caches, or of the batch itself where there is no cache."""
+def masks(hp: Hparams, launch: Launch, ctx: Context, tokens: int, on: Sequence[int] | None = None) -> int:
+    """Bytes of the masks of all caches, or of the batch itself where there is no cache.
+
+    :param on: only those that these layers look at.
+    """
     flash = launch.flash_attn and hp.traits.flash
     if not hp.traits.cache:
         return _mask(tokens, tokens, flash) * (2 if hp.slides else 1)
+    looking = [hp.layers[index] for index in (range(len(hp.layers)) if on is None else on)]
+    # a layer that reads another one's cache looks at the same mask
+    looking = [layer for layer in looking if layer.caches or hp.traits.shares]
     found = 0
-    if any(layer.caches and not layer.sliding for layer in hp.layers):
+    if any(not layer.sliding for layer in looking):
         found += _mask(ctx.cells, tokens, flash)
-    if any(layer.caches and layer.sliding for layer in hp.layers):
+    if any(layer.sliding for layer in looking):
         found += _mask(ctx.sliding_cells, tokens, flash)
     return found
 
 
-def _live(table: Table, hp: Hparams, ctx: Context, tokens: int) -> int | None:
-    """Bytes of the largest sum of tensors that live at once, besides the masks; None where it was never measured."""
-    planes = table.get(hp.architecture)
-    if not planes:
-        return None
-    return int(4 * tokens * largest(planes, features(hp, ctx.cells if hp.traits.cache else tokens)))
+def _live(table: str, hp: Hparams, ctx: Context, tokens: int, freed: bool = True) -> int | None:
+    """Bytes of the largest sum of tensors that live at once, besides the masks; None where it was never measured.
+
+    :param freed: the masks make room for others once they are used; False where a further device waits for them.
+    """
+    found = shapes.live(table, hp, ctx.cells if hp.traits.cache else tokens, freed)
+    return None if found is None else int(4 * tokens * found)
 
 
 def pipelined(hp: Hparams, launch: Launch, placement: Placement) -> bool:
@@ -132,7 +86,7 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, fetch
     """
     tokens = padded(ctx.ubatch, ctx.sequences) if ctx.sequences > 1 else ctx.ubatch
     flash = launch.flash_attn and hp.traits.flash
-    measured = _live(FLASH if flash else PLAIN, hp, ctx, tokens)
+    measured = _live("FLASH" if flash else "PLAIN", hp, ctx, tokens)
     live = measured if measured is not None else _general(hp, flash, ctx, tokens)
     states = 4 * hp.s_width * ctx.sequences * ctx.copies if ctx.copies > 1 else 0  # that a batch goes through
     live += states
@@ -143,33 +97,78 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, fetch
         if piped
         else _plain(hp, launch, ctx, tokens, placement, used, live, fetches)
     )
-    mask = masks(hp, launch, ctx, tokens) * (_COPIES if piped else 1)
+    inputs = {device: entering(hp, launch, ctx, placement, tokens, device) for device in used}
     for device in used:
-        found[device] += mask + (states if piped else 0) + _borrowed(hp, launch, ctx, placement, device, piped)
-    row = 4 * tokens * hp.width
-    extra = 4 * tokens * features(hp, 0)["per_layer"]  # inputs of every layer besides the embedding
-    rows = 5 if piped else 2 if flash and hp.traits.cache else 3 if flash else 4
-    host = mask + rows * row + extra
-    if not placement.everything:
-        host = max(host, mask + (_live(REST, hp, ctx, tokens) or live + 2 * row) if flash else host + live)
-    elif launch.n_cpu_moe and hp.experts and not fetches:
-        experts = _live(EXPERTS, hp, ctx, tokens) if flash else None
-        host = max(host, mask + (experts if experts is not None else live + 2 * row))
-    logits = 4 * ctx.outputs * (hp.vocabulary + hp.width) if hp.traits.cache else 0
-    logits += logits // 12  # holes below them
+        found[device] += inputs[device] + (states if piped else 0)
+    host = _host(hp, launch, ctx, tokens, placement, live, fetches)
+    logits = _logits(hp, ctx, tokens, live) if hp.traits.cache else 0
+    if launch.embeddings and logits:
+        logits += masks(hp, launch, ctx, tokens)  # pooling keeps them to the end
     if placement.output == HOST:
         host = max(host, logits)
+    elif piped:
+        found[placement.output] = max(found[placement.output], logits + found[placement.output] - live)
     else:
-        found[placement.output] = max(
-            found[placement.output], logits + (found[placement.output] - live if piped else 0)
-        )
-    return Compute({**dict.fromkeys(range(HOST, placement.devices), 0), **found, HOST: host}, measured is not None)
+        found[placement.output] = max(found[placement.output], logits)
+    mixed = piped and len({layer.recurrent for layer in hp.layers[: hp.trunk]}) > 1
+    found = {**dict.fromkeys(range(HOST, placement.devices), 0), **found, HOST: host}
+    return Compute(found, measured is not None, mixed)
+
+
+def entering(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, tokens: int, device: int) -> int:
+    """Bytes of what enters the graph of a device: masks that its layers look at, caches that it reads elsewhere."""
+    piped = pipelined(hp, launch, placement)
+    mask = masks(hp, launch, ctx, tokens, placement.on(device)) * (_COPIES if piped else 1)
+    return mask + _borrowed(hp, launch, ctx, placement, device, piped)
+
+
+def _host(
+    hp: Hparams, launch: Launch, ctx: Context, tokens: int, placement: Placement, live: int, fetches: bool
+) -> int:
+    """Bytes of the host's buffer: the inputs, and the graph of what it computes itself."""
+    flash = launch.flash_attn and hp.traits.flash
+    piped = pipelined(hp, launch, placement)
+    row = 4 * tokens * hp.width
+    mask = masks(hp, launch, ctx, tokens) * (_COPIES if piped else 1)
+    extra = 4 * tokens * shapes.features(hp, 0)["per_layer"]  # inputs of every layer besides the embedding
+    if hp.traits.cache:
+        host = mask + (5 if piped else 2) * row + extra + (0 if flash else _places(hp, tokens))
+    else:
+        host = mask + (5 if piped else 3 if flash else 4) * row + extra
+    if not placement.everything:
+        if not flash:
+            return host + 2 * row + live
+        rest = _live("REST", hp, ctx, tokens)
+        return max(host, mask + (live + 2 * row if rest is None else rest))
+    if launch.n_cpu_moe and hp.experts and not fetches:
+        experts = _live("EXPERTS", hp, ctx, tokens, placement.devices == 1)
+        return max(host, mask + (live + 2 * row if experts is None else experts))
+    return host
+
+
+def _places(hp: Hparams, tokens: int) -> int:
+    """Bytes of the places of values in a transposed cache, eight each: llama_kv_cache::build_input_v_idxs,
+    src/llama-kv-cache.cpp.
+    """
+    widest = max(layer.v_width for layer in hp.layers)
+    return 8 * tokens * widest * len({layer.sliding for layer in hp.layers if layer.caches})
+
+
+def _logits(hp: Hparams, ctx: Context, tokens: int, live: int) -> int:
+    """Bytes when the rows of logits are made: they, and the rows of the batch that keep them from the room before."""
+    logits = 4 * ctx.outputs * hp.vocabulary
+    rows = shapes.beside("OUTPUT", hp, ctx.cells)
+    if rows is None:
+        return (logits + 4 * ctx.outputs * hp.width) * 13 // 12
+    # few logits find room among what is live anyway
+    beside = tokens if logits >= live else ctx.outputs
+    return logits + int(4 * beside * hp.width * rows)
 
 
 def _general(hp: Hparams, flash: bool, ctx: Context, tokens: int) -> int:
     """As for an architecture that was never measured."""
     planes = _GENERIC["flash" if flash else "plain"]
-    return int(4 * tokens * largest(planes, features(hp, ctx.cells)))
+    return int(4 * tokens * shapes.largest(planes, shapes.features(hp, ctx.cells)))
 
 
 def _plain(
@@ -188,10 +187,13 @@ def _plain(
     row, found = 4 * tokens * hp.width, {}
     for device in used:
         size = None
+        if flash and apart and device != used[0] and min(placement.on(device), default=0) >= launch.n_cpu_moe:
+            found[device] = live + 2 * row if (size := _live("BEHIND", hp, ctx, tokens)) is None else size
+            continue
         if flash and apart and min(placement.on(device), default=launch.n_cpu_moe) < launch.n_cpu_moe:
-            size = _live(APART if launch.n_cpu_moe >= hp.trunk else SOME, hp, ctx, tokens)
+            size = _live("APART" if launch.n_cpu_moe >= hp.trunk else "SOME", hp, ctx, tokens)
         elif flash and not placement.everything:
-            size = _live(PARTIAL, hp, ctx, tokens)
+            size = _live("PARTIAL", hp, ctx, tokens)
         found[device] = (live if size is None else size) + (0 if device == used[0] else 2 * row)
     return found
 
@@ -220,7 +222,7 @@ def _piped(hp: Hparams, flash: bool, ctx: Context, tokens: int, used: Sequence[i
     """Bytes of each device besides the masks, with batches in flight: what crosses to a device is kept four times."""
     row, found = 4 * tokens * hp.width, {}
     for device in used:
-        table = FIRST if device == used[0] else LAST if device == used[-1] else MIDDLE
+        table = "FIRST" if device == used[0] else "LAST" if device == used[-1] else "MIDDLE"
         rows = _COPIES if device == used[0] else 2 * _COPIES
         copied = _live(table, hp, ctx, tokens) if flash else None
         found[device] = max(copied or 0, live) if copied else live + rows * row

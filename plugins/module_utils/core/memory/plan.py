@@ -134,6 +134,7 @@ def _cells(
     used = bool(count or output or draft[number])
     computed = parts.compute.bytes[number] + _f16_copies(device, launch, parts)
     headroom = max(_HEADROOM, device.total // _HEADROOM_SHARE) + (0 if parts.compute.measured else computed // 4)
+    kind = MODEL if parts.compute.measured and not parts.compute.mixed else BOUND
     learned = extras.learned.get(device.id)
     context_cell = (
         Cell(learned, LEARNED, "the driver's own, seen on this device")
@@ -146,7 +147,7 @@ def _cells(
         "recurrent_state": Cell(
             parts.state[number], _kind(parts), f"{parts.ctx.sequences} sequences x {parts.ctx.copies} copies"
         ),
-        "compute": Cell(computed, MODEL, f"a batch of {parts.ctx.ubatch} tokens"),
+        "compute": Cell(computed, kind, f"a batch of {parts.ctx.ubatch} tokens"),
         "mmproj": Cell(extras.mmproj * 3 // 2 if first else 0, BOUND, "the projector's file and its graph"),
         "draft": Cell(draft[number], MODEL, "the draft's weights, cache and graph"),
         "staging": Cell(

@@ -10,11 +10,13 @@ import functools
 import recorded
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import compute, hparams, layers
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.plan import Model, assemble
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.table import Device
 from test_recorded import device, launch_of
 
 MIB = 1 << 20
-# Geometries whose largest graph has a shape that no measured one has; score.py --rows lists their launches.
-KNOWN_LOW = {"smallthinker-21b", "granite-4-h-small-tied"}
+# Its recurrent layers and others are mixed differently on every device; the plan calls its number a bound.
+KNOWN_HIGH = {"nemotron-nano-9b"}
 
 
 @functools.cache
@@ -31,13 +33,22 @@ def errors() -> list[tuple[str, str, int, int, int]]:
 
 
 def test_the_buffer_is_never_much_larger_than_said() -> None:
-    low = {model for model, _other, error, size, _other in errors() if error < -32.5 * MIB and -error > size / 100}
-    assert low <= KNOWN_LOW
+    assert min((error, model) for model, _other, error, _size, _other in errors())[0] >= -32 * MIB
 
 
-def test_nearly_all_buffers_are_as_said() -> None:
-    missed = [model for model, _other, error, size, _other in errors() if abs(error) > max(32.5 * MIB, size / 10)]
-    assert len(missed) <= len(errors()) / 100, sorted(missed)
+def test_all_buffers_are_as_said() -> None:
+    missed = {model for model, _other, error, size, _other in errors() if abs(error) > max(32 * MIB, size / 10)}
+    assert missed == KNOWN_HIGH
+
+
+def test_a_number_that_may_be_too_high_is_called_a_bound() -> None:
+    devices = [Device(name, "rpc", 1 << 40, 1 << 40) for name in "abcd"]
+    for name, kind in (("nemotron-nano-9b", "bound"), ("llama3.1-8b", "model")):
+        model = Model(recorded.header(name))
+        slots = len(model.hparams.layers) + 1
+        split = tuple(slots * (index + 1) // 4 - slots * index // 4 for index in range(4))
+        table = assemble(model, Launch(ctx_size=8192, tensor_split=split, gpu_layers=slots), devices)
+        assert {row.components["compute"].kind for row in table.rows} == {kind}
 
 
 def test_devices_in_total_are_as_said() -> None:

@@ -13,9 +13,9 @@ import recorded
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import (
     cache,
     coefficients,
-    compute,
     hparams,
     layers,
+    shapes,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.layers import HOST
@@ -95,4 +95,4 @@ def test_enough_is_recorded() -> None:
 def test_the_coefficients_are_of_architectures_that_are_recorded() -> None:
     architectures = {model["metadata"]["general.architecture"] for model in recorded.models().values()}
     assert set(coefficients.FLASH) <= architectures and len(coefficients.FLASH) >= 25
-    assert all(len(regime[2]) == len(compute.FEATURES) + 1 for found in coefficients.FLASH.values() for regime in found)
+    assert all(len(regime[2]) == len(shapes.FEATURES) + 1 for found in coefficients.FLASH.values() for regime in found)
