@@ -37,9 +37,14 @@ class BusGPU:
     numa: int | None
 
     @property
+    def own(self) -> bool:
+        """True for a GPU that this host itself should drive; False when a virtual machine got it."""
+        return self.driver != "vfio-pci"
+
+    @property
     def wanted(self) -> bool:
-        """True for an NVIDIA GPU that this host itself should drive; False when a virtual machine got it."""
-        return self.vendor == _NVIDIA and self.driver != "vfio-pci"
+        """True for an NVIDIA GPU of this host itself."""
+        return self.vendor == _NVIDIA and self.own
 
     def __str__(self) -> str:
         return f"{_VENDORS[self.vendor]} GPU {self.address} (kernel driver: {self.driver or 'none'})"
@@ -49,27 +54,55 @@ class TooFewGPUs(LlamaOpsError):
     """The host shows fewer GPUs than its inventory says."""
 
 
-def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
-    """`{schema, devices, topology, host, driver, cuda, reason}`.
+@dataclass(frozen=True)
+class Seen:
+    """The GPUs of a host: those on the bus, those that can be used, how they are connected; NVIDIA's driver and its
+    CUDA version. `reason` says why a GPU that is there, or any GPU at all, is not among the devices; else None.
+    """
 
-    `reason` says why a GPU that is there, or any GPU at all, is not among the devices; else None.
+    bus: Sequence[BusGPU]
+    devices: Sequence[dict[str, Any]]
+    topology: Sequence[dict[str, Any]]
+    driver: str | None
+    cuda: str | None
+    reason: str | None
+
+
+def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
+    """`{schema, devices, topology, host, driver, cuda, reason}`; `reason` as in `Seen`, errors as of `look`.
+
+    :raises MissingLibrary: also where psutil is missing.
+    """
+    facts = machine.read(root)
+    seen = look(root, expected)
+    return {
+        "schema": SCHEMA,
+        "devices": [_shared(device, facts["memory"]) for device in seen.devices],
+        "topology": list(seen.topology),
+        "host": facts,
+        "driver": seen.driver,
+        "cuda": seen.cuda,
+        "reason": seen.reason,
+    }
+
+
+def look(root: str = "/", expected: int | None = None) -> Seen:
+    """The GPUs of this host; of one without memory of its own `total` and `free` are what its driver says.
 
     :param root: the folder that holds `proc`, `sys`, `etc` and `run`.
     :param expected: GPUs this host must have; 0 states that it serves from its CPU whatever the bus shows.
-    :raises MissingLibrary: psutil is missing, or nvidia-ml-py while an NVIDIA GPU is visible.
+    :raises MissingLibrary: nvidia-ml-py is missing while an NVIDIA GPU is visible.
     :raises nvml.DriverSilent: an NVIDIA GPU is visible and its driver does not answer for it.
     :raises TooFewGPUs: fewer than expected.
     """
     bus = scan(root)
-    facts = machine.read(root)
     notes: list[str] = []
     reading = _ask_nvml([] if expected == 0 else [gpu for gpu in bus if gpu.wanted], notes)
     others = _others(root, bus)
     numa = {gpu.address: gpu.numa for gpu in bus}
-    found = [*reading.devices, *others]
-    devices = [{**_shared(device, facts["memory"]), "numa": numa.get(device["pci"])} for device in found]
+    devices = [{**device, "numa": numa.get(device["pci"])} for device in [*reading.devices, *others]]
     # a container sees GPUs on the bus that were not given to it; a stated number decides by itself
-    strict = facts["container"] is None and expected is None
+    strict = machine.container(root) is None and expected is None
     notes += _left_out(bus, {device["pci"] for device in devices}, strict)
     if not bus and not devices:
         notes.insert(0, "No GPU is on the PCI bus.")
@@ -80,15 +113,8 @@ def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
             expected=expected,
             found=len(devices),
         )
-    return {
-        "schema": SCHEMA,
-        "devices": devices,
-        "topology": [*reading.topology, *amd.topology(root, others)],
-        "host": facts,
-        "driver": reading.driver,
-        "cuda": reading.cuda,
-        "reason": " ".join(notes) or None,
-    }
+    topology = [*reading.topology, *amd.topology(root, others)]
+    return Seen(bus, devices, topology, reading.driver, reading.cuda, " ".join(notes) or None)
 
 
 def usable(devices: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

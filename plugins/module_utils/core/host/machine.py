@@ -16,7 +16,16 @@ from ..files import read_text
 from .cgroup import Limits, limits
 
 # words of ID and ID_LIKE in os-release(5) that name a family
-_FAMILIES = {"debian": "debian", "ubuntu": "debian", "rhel": "redhat", "fedora": "redhat", "centos": "redhat"}
+_FAMILIES = {
+    "debian": "debian",
+    "ubuntu": "debian",
+    "rhel": "redhat",
+    "fedora": "redhat",
+    "centos": "redhat",
+    "arch": "arch",
+    "suse": "suse",
+    "opensuse": "suse",
+}
 
 
 def read(root: str = "/") -> dict[str, Any]:
@@ -124,7 +133,9 @@ def cpu_list(text: str) -> list[int]:
 
 
 def os_release(root: str = "/") -> dict[str, str | None]:
-    """`{family, id, version, name}` of the distribution (os-release(5)); family is debian, redhat or None."""
+    """`{family, id, version, name}` of the distribution (os-release(5)); family is debian, redhat, arch, suse
+    or None.
+    """
     values = {}
     for line in (_text(root, "etc/os-release") or _text(root, "usr/lib/os-release")).splitlines():
         key, sign, value = line.partition("=")
