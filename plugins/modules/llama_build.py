@@ -16,7 +16,10 @@ description:
     If it fails, or if the run is killed at any point, the build that was active stays active.
   - Compiles as the user C(llama-build) in the system scope, always at the same path, with C(ccache) where that is installed.
   - Built are C(llama-server), C(llama-bench), C(ggml-rpc-server), C(llama-quantize), C(llama-gguf-split), and C(llama-fit-params) where the tree has it.
-    They are linked statically and come without the web UI.
+    They come without the web UI. Those for the CPU are linked statically; GPU builds and portable ones bring their libraries along.
+  - A GPU build must also list a device of its backend on this host before it becomes active, and compute the known answer on it.
+    Without one llama.cpp would serve from the CPU and not say so.
+  - Two builds of one recipe with the same tools are equal, byte for byte.
 author:
   - LlamaOps contributors (@llamaops)
 extends_documentation_fragment:
@@ -81,24 +84,76 @@ options:
         type: str
   backend:
     description:
-      - What computes. So far only V(cpu) can be built.
-      - V(auto) is V(cpu) on a host without a GPU on its PCI bus, and is refused elsewhere, so that no GPU is left unused by mistake.
+      - What computes.
+      - V(auto) follows the GPUs of the host. NVIDIA means V(cuda), AMD V(hip), Intel with memory of its own V(vulkan), none V(cpu). The result says why.
+      - A GPU whose driver does not answer is an error, and so is a host without a GPU whose active build is one for GPUs. Neither becomes a CPU host by
+        itself. Say V(cpu), or O(gpus=0).
+      - A GPU build that is to become active needs a working GPU on this host. With O(activate=false) it can be made anywhere for other hosts.
     type: str
+    choices:
+      - auto
+      - cpu
+      - cuda
+      - hip
+      - vulkan
     default: auto
+  gpus:
+    description:
+      - How many GPUs the host must have, usually the site variable C(llama_gpus). Fewer are a failure.
+      - V(0) states that the host serves from its CPU.
+    type: int
   cpu:
     description:
       - V(native) uses all that the CPU of this host has, spelled out in the recipe.
       - V(baseline) leaves upstream's default for the machine (AVX2 on x86-64), for hosts of different kinds.
-      - V(portable) is reserved and refused.
+      - V(portable) compiles the CPU part for every level that upstream knows; the best one is loaded at start. For builds that are shipped.
     type: str
     choices:
       - native
       - baseline
       - portable
     default: native
+  architectures:
+    description:
+      - What GPUs to compile for. By default those of this host.
+      - For V(cuda) compute capabilities without the dot, such as V(86) or V(90), with C(-real) or C(-virtual) as in CMake. For V(hip) targets such as V(gfx1100).
+    type: list
+    elements: str
+    default: []
+  cuda_home:
+    description:
+      - Folder of the CUDA toolkit. By default the newest one in the usual places (C(/usr/local/cuda*), C(/opt/cuda*), C(CUDA_HOME), C(PATH)) whose programs the
+        driver can run.
+    type: path
+  cuda_runtime:
+    description:
+      - V(bundle) copies CUDA's libraries into the build, so that hosts need only the driver. They are listed in the manifest.
+      - V(static) links them into the GPU backend; the toolkit must have the archives.
+      - V(system) leaves them to the host, which must have the same CUDA version installed where the loader finds it.
+    type: str
+    choices:
+      - bundle
+      - static
+      - system
+    default: bundle
+  rocm_home:
+    description: Folder of ROCm. By default the newest one in C(ROCM_PATH), C(/opt/rocm*) or C(/usr).
+    type: path
+  blas:
+    description:
+      - A BLAS library for prompts on the CPU.
+      - V(auto) takes MKL, else OpenBLAS, if it is installed with its headers and the build is for the CPU of this host. What was found is in the result.
+    type: str
+    choices:
+      - auto
+      - mkl
+      - openblas
+      - none
+    default: auto
   cmake_options:
     description:
-      - Further options of CMake, such as C(GGML_LTO). Values are texts, numbers or booleans.
+      - Further options of CMake, such as C(GGML_LTO), or C(GGML_CUDA_FORCE_MMQ), C(GGML_CUDA_FORCE_CUBLAS), C(GGML_CUDA_FA_QUANTS), C(GGML_CUDA_GRAPHS) and
+        C(GGML_CUDA_NCCL), which are left to upstream (the last one off) unless they are set here. Values are texts, numbers or booleans.
       - An option that this module sets itself is refused.
     type: dict
     default: {}
@@ -154,7 +209,8 @@ options:
         uses C(async) itself. A play that lost its connection or was interrupted goes on watching the job when it is run again.
     type: str
 notes:
-  - Needs CMake 3.14, Ninja, a C and a C++ compiler, and git for O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
+  - Everything that a build needs is checked before anything is changed, with what was found, what is needed and what helps; RV(preflight) shows it.
+  - Needs CMake 3.14 (V(cuda) 3.18, V(vulkan) 3.19, V(hip) 3.21), Ninja, a C and a C++ compiler, and git for O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
     Programs are looked for on C(PATH) and in C(venv/bin) of the root. What is missing is named at once, with the package that brings it.
   - In check mode the build id is V(none) where only the source tree can tell llama.cpp's version.
 seealso:
@@ -189,6 +245,21 @@ EXAMPLES = r"""
       type: artifact
       url: https://mirror.example.org/llama/0.5.0-a832db0-cpu-0a1b2c3d.tar.gz
       checksum: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+- name: For the NVIDIA GPUs of this host
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    backend: cuda
+    cmake_options:
+      GGML_CUDA_FA_QUANTS: all
+
+- name: For other hosts, on a builder without a GPU
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    backend: cuda
+    architectures: ["89", "90"]
+    cpu: portable
+    activate: false
 
 - name: Back to an earlier build
   llamaops.llama_cpp.llama_build:
@@ -240,6 +311,43 @@ compile_seconds:
   returned: success
   type: float
   sample: 312.4
+backend:
+  description: The backend and why it is this one, C(name) and C(reason). None where nothing was to be built.
+  returned: success
+  type: dict
+  sample: {name: cuda, reason: "This host has 1 GPU (NVIDIA H200)."}
+blas:
+  description: The BLAS library, why it is this one, and which are installed, C(name), C(reason) and C(found).
+  returned: success
+  type: dict
+  sample: {name: none, reason: Neither MKL nor OpenBLAS is installed with its headers., found: {mkl: null, openblas: null}}
+preflight:
+  description: What a build needs of the host. Empty where nothing was to be compiled.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The need.
+      type: str
+      sample: CUDA compiler
+    found:
+      description: What was found.
+      type: str
+      sample: gnu-12
+    needed:
+      description: What is needed.
+      type: str
+      sample: a compiler that the CUDA toolkit accepts (GCC 15 or older)
+    ok:
+      description: Whether that will do.
+      type: bool
+    remedy:
+      description: What helps if not.
+      type: str
+    source:
+      description: Where the need is stated.
+      type: str
 active:
   description: The active build after this run.
   returned: success
@@ -267,7 +375,9 @@ manifest:
   type: dict
   contains:
     recipe:
-      description: All that decides what is built, C(commit), C(backend), C(cmake), C(cpu), C(target), C(compiler) and C(patches).
+      description:
+        - All that decides what is built, C(commit), C(backend), C(cmake), C(cpu), C(target), C(compiler), C(patches), and where the backend has them
+          C(cuda), C(cuda_runtime) and C(rocm).
       type: dict
     source:
       description: Where the tree came from.
@@ -285,11 +395,18 @@ manifest:
       description: Size and SHA-256 of each file.
       type: dict
     compile:
-      description: Seconds, jobs, and whether ccache was there.
+      description: Seconds, jobs, whether ccache was there, and C(peak_memory), the bytes that the largest process had.
       type: dict
     smoke:
-      description: What the fresh server answered.
+      description: What the fresh server answered; of a GPU build also C(devices), those it listed, and C(on_device), the same proof on the first one.
       type: dict
+    backend:
+      description: The backend, why it was chosen, and the BLAS library.
+      type: dict
+    bundled:
+      description: The libraries of others that go with the build.
+      type: list
+      elements: str
     created:
       description: When it was built.
       type: str

@@ -8,17 +8,21 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import os
 from dataclasses import asdict
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core.build import artifact, building, source
+from ..core.build import artifact, backend, building, preflight, source
+from ..core.build.blas import VENDORS
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
+from ..core.build.means import RUNTIMES
+from ..core.host import gpu
 from ..core.progress import Progress
 from ..core.tree import Tree
-from .module import ROOT_ARGUMENTS
+from .module import ROOT_ARGUMENTS, need_libraries
 
 _SOURCE: dict[str, dict[str, Any]] = {
     "type": {"type": "str", "choices": ["git", "archive", "sdist", "artifact"], "default": "git"},
@@ -33,8 +37,14 @@ _SOURCE: dict[str, dict[str, Any]] = {
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **ROOT_ARGUMENTS,
     "source": {"type": "dict", "options": _SOURCE, "default": {}},
-    "backend": {"type": "str", "default": "auto"},
+    "backend": {"type": "str", "choices": ["auto", *backend.ALL], "default": "auto"},
     "cpu": {"type": "str", "choices": ["native", "baseline", "portable"], "default": "native"},
+    "architectures": {"type": "list", "elements": "str", "default": []},
+    "cuda_home": {"type": "path"},
+    "cuda_runtime": {"type": "str", "choices": list(RUNTIMES), "default": "bundle"},
+    "rocm_home": {"type": "path"},
+    "blas": {"type": "str", "choices": ["auto", *VENDORS, "none"], "default": "auto"},
+    "gpus": {"type": "int"},
     "cmake_options": {"type": "dict", "default": {}},
     "jobs": {"type": "int"},
     "activate": {"type": "bool", "default": True},
@@ -51,12 +61,18 @@ RULES: dict[str, Any] = {
     "required_if": [("state", "absent", ("build",))],
     "mutually_exclusive": [("active", "build"), ("active", "force")],
 }
-_WORDS = ("backend", "cpu", "cmake_options", "jobs", "activate", "active", "keep", "force", "state", "build")
+# fmt: off
+_WORDS = (
+    "backend", "cpu", "architectures", "cuda_home", "cuda_runtime", "rocm_home", "blas", "gpus", "cmake_options",
+    "jobs", "activate", "active", "keep", "force", "state", "build",
+)
+# fmt: on
 
 
 def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """Bring the builds of a root to what the arguments say, and describe them."""
     params = module.params
+    _need_libraries(module, tree)
     given = {word: params[word] for word in _WORDS}
     request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
@@ -73,8 +89,17 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     return result
 
 
+def _need_libraries(module: AnsibleModule, tree: Tree) -> None:
+    """Where NVIDIA GPUs count for the build, their library must be there; not so on an empty host in check mode."""
+    params = module.params
+    build = params["state"] == "present" and not params["active"] and params["source"].get("type") != "artifact"
+    counts = build and params["backend"] in ("auto", "cuda") and params["gpus"] != 0 and gpu.nvidia_visible()
+    if counts and not (module.check_mode and not os.path.exists(tree.venv)):
+        need_libraries(module, tree, ("pynvml", "nvidia-ml-py"))
+
+
 def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
-    plan, build = outcome.plan, outcome.build
+    plan, build, means = outcome.plan, outcome.build, outcome.plan.means
     return {
         "changed": plan.changes,
         "build_id": plan.build_id,
@@ -82,6 +107,9 @@ def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
         "compiled": plan.compile,
         "received": plan.receive,
         "compile_seconds": build.manifest["compile"]["seconds"] if build and plan.compile else 0.0,
+        "backend": {"name": means.choice.backend, "reason": means.choice.reason} if means else None,
+        "blas": means.blas.as_dict() if means else None,
+        "preflight": preflight.as_dicts(plan.rows),
         "active": outcome.after.active,
         "previous": outcome.after.previous,
         "removed": list(plan.remove),

@@ -132,7 +132,7 @@ def test_what_is_missing_is_named_at_once(root, play):
     plays = [{"hosts": "localhost", "gather_facts": False, "tasks": [task]}]
     run = play(plays)
     assert run.rc != 0
-    for word in ("git", "cmake", "ninja", "g++", "gcc-c++", "apt-get install", "dnf install"):
+    for word in ("git", "CMake", "Ninja", "a C++ compiler"):
         assert word in run.messages
     assert not root.exists()
     preview = play(plays, check=True)

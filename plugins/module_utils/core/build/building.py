@@ -20,7 +20,7 @@ from ..command import Result, run
 from ..errors import MissingTool
 from ..files import sha256_of, write_json
 from ..tree import Tree
-from . import builds, capabilities, checkout, compile, receiving, recipe, smoke, toolchain
+from . import builds, capabilities, checkout, compile, devices, flags, outputs, receiving, recipe, smoke, toolchain
 from .buildplan import Plan, Request, decide
 from .builds import Build
 from .source import Exact
@@ -102,6 +102,7 @@ def _apply(
         build = builds.find(tree, plan.build_id or "")
         if request.active:
             build.verify()
+        devices.require(tree, build.folder, str(build.recipe.get("backend")))
         builds.activate(tree, build)
     for build_id in plan.remove:
         builds.remove(tree, build_id)
@@ -110,47 +111,60 @@ def _apply(
 
 def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: int, progress: Progress) -> Build:
     """Fetch, compile, prove, and put into place."""
-    if plan.exact is None or plan.recipe is None:
+    exact, means = plan.exact, plan.means
+    if exact is None or plan.recipe is None or means is None:
         raise RuntimeError("A build was planned without a source tree or a compiler.")
-    number = checkout.prepare(tree, request.source, plan.exact, tools, progress)
+    number = checkout.prepare(tree, request.source, exact, tools, progress)
+    asked, backend = plan.recipe, means.choice.backend
     options = {
-        **plan.recipe["cmake"],
-        "LLAMA_BUILD_COMMIT": recipe.commit7(plan.exact.commit),
+        **flags.neutral({**asked["cmake"], **means.arguments}, tree.work, backend, {}),
+        "LLAMA_BUILD_COMMIT": recipe.commit7(exact.commit),
         "LLAMA_BUILD_NUMBER": str(number),
     }
     jobs = toolchain.jobs(request.jobs)
-    done = compile.compile_tree(tree, tools, options, recipe.digest(plan.recipe), jobs, [handle], progress)
+    done = compile.compile_tree(tree, tools, options, recipe.digest(asked), jobs, [handle], progress, means.environment)
     version = checkout.version(tree, number)
     manifest = {
+        "backend": {"name": backend, "reason": means.choice.reason, "blas": means.blas.as_dict()},
         "build_number": number,
-        "compile": {"ccache": "ccache" in tools.programs, "jobs": done.jobs, "seconds": round(done.seconds, 1)},
-        "id": recipe.build_id(version, plan.recipe),
-        "recipe": plan.recipe,
+        "compile": {
+            "ccache": "ccache" in tools.programs,
+            "jobs": done.jobs,
+            "peak_memory": done.peak,
+            "seconds": round(done.seconds, 1),
+        },
+        "id": recipe.build_id(version, asked),
+        "recipe": asked,
         "schema": builds.SCHEMA,
-        "source": dict(plan.exact.record),
-        "tools": toolchain.versions(tools),
+        "source": dict(exact.record),
+        "tools": {**toolchain.versions(tools), **means.versions()},
         "version": version,
     }
-    return _install(tree, manifest, done.tools, progress)
+    return _install(tree, manifest, done.tools, means.bundle, progress)
 
 
-def _install(tree: Tree, manifest: dict[str, Any], names: Sequence[str], progress: Progress) -> Build:
+def _install(
+    tree: Tree, manifest: dict[str, Any], names: Sequence[str], bundle: Sequence[str], progress: Progress
+) -> Build:
     """Copy the programs into a staging folder, prove them there, and give it its final name."""
     staging = os.path.join(tree.builds, f"{builds.STAGING}{manifest['id']}-{os.getpid()}")
     try:
         for folder in ("bin", "lib"):
             os.makedirs(os.path.join(staging, folder))
-        compile.copy_out(tree, names, os.path.join(staging, "bin"))
+        bundled = outputs.copy(tree, names, staging, bundle)
         progress("smoke test")
         server = os.path.join(staging, "bin", "llama-server")
         document = capabilities.read(server, lambda argv: _run_fresh(tree, argv))
         write_json(os.path.join(staging, "capabilities.json"), document)
-        proof = smoke.prove_in(tree, staging)
-        files = {name: _facts(staging, name) for name in ["capabilities.json", *(f"bin/{name}" for name in names)]}
-        created = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-        write_json(
-            os.path.join(staging, "manifest.json"), {**manifest, "created": created, "files": files, "smoke": proof}
-        )
+        proof = smoke.prove_in(tree, staging, manifest["recipe"]["backend"])
+        made = [f"{folder}/{name}" for folder in ("bin", "lib") for name in os.listdir(os.path.join(staging, folder))]
+        proven = {
+            "bundled": bundled,
+            "created": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds"),
+            "files": {name: _facts(staging, name) for name in ["capabilities.json", *sorted(made)]},
+            "smoke": proof,
+        }
+        write_json(os.path.join(staging, "manifest.json"), {**manifest, **proven})
         return builds.place(tree, staging, manifest["id"])
     finally:
         shutil.rmtree(staging, ignore_errors=True)

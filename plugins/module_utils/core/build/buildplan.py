@@ -10,11 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import InvalidInput, MissingTool
+from ..errors import InvalidInput, MissingLibrary, MissingTool
 from ..host import cgroup, gpu, machine
 from ..tree import Tree
-from . import artifact, builds, checkout, recipe, source_archive, source_git, toolchain
+from . import artifact, backend, builds, checkout, cmake, preflight, recipe, source_archive, source_git, toolchain
 from .builds import Build
+from .means import Means, Wanted
+from .means import find as find_means
+from .preflight import Row
 from .source import Exact, Source, git_record, recorded
 from .toolchain import Toolchain
 
@@ -24,6 +27,7 @@ class Request:
     """What a user asks for: the options of the module.
 
     :param artifacts: ids of builds that can be had instead of being compiled.
+    :param gpus: how many GPUs the host must have; 0: it serves from its CPU.
     """
 
     source: Source
@@ -38,6 +42,12 @@ class Request:
     state: str = "present"
     build: str | None = None
     artifacts: tuple[str, ...] = ()
+    architectures: Sequence[str] = ()
+    cuda_home: str | None = None
+    cuda_runtime: str = "bundle"
+    rocm_home: str | None = None
+    blas: str = "auto"
+    gpus: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Plan:
     :param receive: it comes as an artifact.
     :param exact: the tree to compile, `recipe` how; None where neither can be known yet.
     :param active, previous, ids: what is active, what was before, and all builds (the newest first) afterwards.
+    :param rows: what the preflight found, where there is something to compile.
+    :param means: the backend with what it takes on this host; None where nothing is built.
     :param warnings: what could not be looked at yet (check mode only).
     """
 
@@ -58,6 +70,8 @@ class Plan:
     remove: tuple[str, ...] = ()
     exact: Exact | None = None
     recipe: Mapping[str, Any] | None = None
+    means: Means | None = None
+    rows: tuple[Row, ...] = ()
     active: str | None = None
     previous: str | None = None
     ids: tuple[str, ...] = ()
@@ -86,23 +100,65 @@ def decide(tree: Tree, request: Request, tools: Toolchain, check: bool, exact: E
         there = None if request.force else artifact.find(known, request.source)
         plan = Plan(there.id) if there else Plan(request.source.build, receive=True)
         return _present(tree, request, known, plan)
-    wish = _wish(request, tools)
     warnings: list[str] = []
-    if tools.compiler is None and not check:
-        toolchain.require(tools, tree, git=request.source.type == "git")
+    means = _means(tree, request, tools, check, warnings)
+    wish = _wish(request, tools, means) if means else None
+    rows = _rows(tree, request, tools, means)
+    if not (tools.compiler and means and means.complete) and not check:
+        preflight.require(rows)
     exact = exact or _resolve(tree, request.source, tools, known, check, warnings)
-    wanted = recipe.compose(exact.commit, **wish) if exact and tools.compiler else None
-    same = [build for build in known if wanted and build.manifest.get("recipe") == wanted and build.whole()]
+    ready = exact and tools.compiler and means and means.complete
+    wanted = recipe.compose(exact.commit, **wish) if ready and exact and wish else None
+    plan = Plan(None, exact=exact, recipe=wanted, means=means)
+    same = [build for build in known if wanted and recipe.same(build.recipe, wanted) and build.whole()]
     if same and not request.force:
-        return _present(tree, request, known, Plan(same[0].id, exact=exact, recipe=wanted))
+        return _present(tree, request, known, replace(plan, build_id=same[0].id))
     try:
-        toolchain.require(tools, tree, git=request.source.type == "git")
+        preflight.require(rows)
     except MissingTool as exc:
         if not check:
             raise
         warnings.append(f"Not there yet: {exc.problem}")
-    plan = Plan(_id(exact, wanted, known), compile=True, exact=exact, recipe=wanted, warnings=tuple(warnings))
+    build_id = _id(exact, wanted, known)
+    plan = replace(plan, build_id=build_id, compile=True, rows=tuple(rows), warnings=tuple(warnings))
     return _present(tree, request, known, plan)
+
+
+def _means(tree: Tree, request: Request, tools: Toolchain, check: bool, warnings: list[str]) -> Means | None:
+    """The backend and what it takes here; None, in check mode, where a library that reads GPUs is not there yet.
+
+    :raises LlamaOpsError: a GPU does not answer, or the request cannot be met on this host.
+    """
+    try:
+        # a host that shall only compute with its CPU is not asked for its GPUs
+        seen = gpu.look(expected=0 if request.backend == "cpu" else request.gpus)
+    except MissingLibrary as exc:
+        if not check:
+            raise
+        warnings.append(f"Not there yet: {exc.problem}")
+        return None
+    active = builds.active(tree)
+    before = active.recipe.get("backend") if active else None
+    choice = backend.choose(request.backend, seen, before, request.gpus)
+    wanted = Wanted(
+        request.architectures,
+        request.cuda_home,
+        request.cuda_runtime,
+        request.rocm_home,
+        request.blas,
+        request.cpu,
+        request.activate,
+        request.cmake_options,
+    )
+    return find_means(choice, wanted, tools, seen)
+
+
+def _rows(tree: Tree, request: Request, tools: Toolchain, means: Means | None) -> list[Row]:
+    name = means.choice.backend if means else "cpu"
+    rows = preflight.common(
+        tools, tree, request.source.type == "git", toolchain.CMAKE_NEEDED[name], toolchain.DISK_NEEDED[name]
+    )
+    return [*rows, *(means.rows if means else ())]
 
 
 def _removal(tree: Tree, build_id: str) -> Plan:
@@ -183,7 +239,7 @@ def _resolve(
         return found
     if "git" not in tools.programs:
         if not check:
-            toolchain.require(tools, tree, git=True)
+            preflight.require(preflight.common(tools, tree, True, toolchain.CMAKE_NEEDED["cpu"]))
         warnings.append(f"git is not there yet, so the commit that {ref!r} means cannot be told.")
         return None
     with checkout.session(tree, source, tools) as git:
@@ -193,21 +249,23 @@ def _resolve(
     return found
 
 
-def _wish(request: Request, tools: Toolchain) -> dict[str, Any]:
+def _wish(request: Request, tools: Toolchain, means: Means) -> dict[str, Any]:
     """A recipe but for the commit: what the request and this host say.
 
-    :raises InvalidInput: a backend, a CPU level or an option that cannot be built.
+    :raises InvalidInput: an option that cannot be built.
     """
     system = os.uname()
     cpu = recipe.choose_cpu(request.cpu, system.machine, machine.cpu("/", cgroup.limits())["flags"])
     release, libc = machine.os_release(), machine.libc()
     library = f"{libc['name']} {libc['version'] or ''}".strip() if libc["name"] else None
+    name = means.choice.backend
     return {
-        "backend": recipe.choose_backend(request.backend, [str(found) for found in gpu.scan()]),
-        "cmake": recipe.cmake_options(request.cmake_options, cpu, tools.openssl),
+        "backend": name,
+        "cmake": cmake.options(request.cmake_options, cpu, tools.openssl, name, means.options),
         "cpu": cpu.name,
         "target": recipe.target(system.machine, release["id"], release["version"], library),
         "compiler": tools.compiler or "",
+        **means.recipe,
     }
 
 

@@ -38,10 +38,15 @@ class Build:
         return self.manifest.get("version")
 
     @property
+    def recipe(self) -> dict[str, Any]:
+        """What was asked of it; empty where the manifest does not say."""
+        found = self.manifest.get("recipe")
+        return found if isinstance(found, dict) else {}
+
+    @property
     def commit(self) -> str | None:
         """The commit of its recipe."""
-        recipe = self.manifest.get("recipe")
-        return recipe.get("commit") if isinstance(recipe, dict) else None
+        return self.recipe.get("commit")
 
     def tool(self, name: str) -> str:
         """The path of a program of this build.
@@ -54,8 +59,9 @@ class Build:
         return path
 
     def tools(self) -> list[str]:
-        """The names of its programs."""
-        return sorted(os.path.basename(name) for name in self.manifest["files"] if name.startswith("bin/"))
+        """The names of its programs; backends that these load lie beside them."""
+        names = [os.path.basename(name) for name in self.manifest["files"] if name.startswith("bin/")]
+        return sorted(name for name in names if not name.endswith(".so"))
 
     def capabilities(self) -> dict[str, Any]:
         """Its capability document.

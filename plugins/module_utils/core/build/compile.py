@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from ..command import Result, run, tail
 from ..errors import CommandFailed, InvalidInput
 from ..files import read_text, write_text
 from ..tree import Tree, build_account
-from . import checkout, ninja
+from . import checkout, flags, ninja
 from .toolchain import Toolchain
 
 TOOLS = (
@@ -36,11 +37,16 @@ _NOISE = re.compile(r"^\[\d+/\d+\]|^FAILED: |^\s*$")
 
 @dataclass(frozen=True)
 class Compiled:
-    """What was compiled: the programs' names, the seconds that took, and how many compilers ran at once."""
+    """What was compiled.
+
+    :param tools: the programs' names. :param seconds: how long it took. :param jobs: how many compilers ran at once.
+    :param peak: bytes of memory that the largest process of the run had at once.
+    """
 
     tools: tuple[str, ...]
     seconds: float
     jobs: int
+    peak: int
 
 
 def compile_tree(
@@ -51,12 +57,13 @@ def compile_tree(
     jobs: int,
     keep_fds: Sequence[int],
     progress: Callable[[str], None],
+    environment: Mapping[str, str] | None = None,
 ) -> Compiled:
     """Compile `work/tree`; the programs are in `work/build/bin` then, and the log in `work/build.log`.
 
     What an interrupted run of the same recipe left is used. The environment of the caller does not count.
 
-    :param options: all CMake options.
+    :param options: all CMake options, `environment` what CMake and the compilers need besides.
     :param keep_fds: inherited by the compilers: with the held lock among them, whoever kills this run cannot start
         another one while they still work.
     :raises CommandFailed: with the first real errors of the log.
@@ -64,11 +71,11 @@ def compile_tree(
     _clear(tree, recipe_digest)
     with _new_log(tree) as log:
 
-        def step(*argv: str) -> Result:
+        def step(*argv: str, **more: str) -> Result:
             result = run(
                 argv,
                 cwd=tree.work,
-                env=_environment(tree, tools),
+                env={**_environment(tree, tools), **(environment or {}), **more},
                 account=build_account(tree),
                 keep_fds=keep_fds,
                 log=log,
@@ -86,27 +93,11 @@ def compile_tree(
         wanted = _targets(_text(log, before))
         progress(f"compile {len(wanted)} programs with {jobs} jobs")
         with ninja.watched(log_path(tree), log.tell(), progress):
-            done = step(cmake, "--build", _folder(tree), "-j", str(jobs), "--target", *wanted)
-    return Compiled(tuple(wanted), done.seconds, jobs)
-
-
-def copy_out(tree: Tree, names: Sequence[str], target: str) -> None:
-    """Copy the compiled programs into a folder. What is no plain file of the user who compiled is refused.
-
-    :raises InvalidInput: a program is missing, or is a link.
-    """
-    account = build_account(tree)
-    for name in names:
-        path = os.path.join(_folder(tree), "bin", name)
-        try:
-            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
-        except OSError as exc:
-            raise InvalidInput(f"The build left no program {path}: {exc.strerror}.") from exc
-        with os.fdopen(handle, "rb") as source, open(os.path.join(target, name), "wb") as copy:
-            if os.fstat(handle).st_uid != (account.uid if account else os.geteuid()):
-                raise InvalidInput(f"{path} does not belong to the user who compiled it.")
-            shutil.copyfileobj(source, copy, 1 << 20)
-            os.fchmod(copy.fileno(), 0o755)
+            # not while it is configured: ggml takes it for a sign to switch instruction sets off
+            date = {"SOURCE_DATE_EPOCH": flags.EPOCH}
+            done = step(cmake, "--build", _folder(tree), "-j", str(jobs), "--target", *wanted, **date)
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return Compiled(tuple(wanted), done.seconds, jobs, peak)
 
 
 def log_path(tree: Tree) -> str:
@@ -155,6 +146,7 @@ def _environment(tree: Tree, tools: Toolchain) -> dict[str, str]:
         "LANG": "C.UTF-8",
         "CCACHE_DIR": cache if tree.system else os.environ.get("CCACHE_DIR", cache),
         "CCACHE_BASEDIR": tree.work,
+        "CCACHE_IGNOREOPTIONS": flags.IGNORED_BY_CACHE,
         "CCACHE_NOHASHDIR": "1",
         # the tree is no repository; one that lies around the root must not be taken for it
         "GIT_CEILING_DIRECTORIES": tree.work,

@@ -58,7 +58,7 @@ def install(tree: Tree, source: Source, force: bool, progress: Callable[[str], N
         os.chmod(staging, 0o755)  # nothing unproven is in it any more, and the smoke test must get in
         compat.check(manifest["recipe"], compat.here())
         progress("smoke test")
-        proof = smoke.prove_in(tree, folder)
+        proof = smoke.prove_in(tree, folder, str(manifest["recipe"].get("backend")))
         there = artifact.find(builds.list_builds(tree), replace(source, build=manifest["id"]))
         if there and not force:
             artifact.note(there.folder, source, size, proof)

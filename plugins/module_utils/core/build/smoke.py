@@ -15,7 +15,8 @@ from ..errors import NotProven
 from ..files import read_text
 from ..instance import logreason, probe
 from ..tree import Tree
-from . import tinymodel
+from . import devices, libraries, tinymodel
+from .backend import GPU
 
 _SECONDS = 120
 # no configuration file of the user counts
@@ -23,20 +24,33 @@ _ENVIRONMENT = {"XDG_CONFIG_HOME": "/nonexistent"}
 _REQUEST = {"messages": [{"role": "user", "content": "Hello"}], "temperature": 0.0, "max_tokens": 64}
 
 
-def prove_in(tree: Tree, build: str) -> dict[str, Any]:
-    """As `prove`, for the llama-server of a build's folder; nothing is left in it."""
-    folder = os.path.join(build, "smoke")
+def prove_in(tree: Tree, build: str, backend: str = "cpu") -> dict[str, Any]:
+    """As `prove`, for the llama-server of a build's folder; nothing is left in it.
+
+    A GPU build must also compute the known answer on the first of its devices, with the model really on it; which
+    there are is in `devices`. On a host without one it is proven for the CPU only, and must not be activated there.
+    """
+    folder, server = os.path.join(build, "smoke"), os.path.join(build, "bin", "llama-server")
+    libraries.require(build, driver=False)
     os.mkdir(folder)
     try:
-        return prove(tree, os.path.join(build, "bin", "llama-server"), folder)
+        proof = prove(tree, server, folder)
+        if backend in GPU:
+            found, _said = devices.find(tree, server, backend)
+            proof["devices"] = [device["name"] for device in found]
+            if found:
+                libraries.require(build, driver=True)
+                proof["on_device"] = prove(tree, server, folder, proof["devices"][0])
+        return proof
     finally:
         shutil.rmtree(folder)
 
 
-def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:
+def prove(tree: Tree, server: str, folder: str, device: str = "none") -> dict[str, Any]:
     """Start a llama-server on the loopback, have it answer a chat request, compare with the known answer.
 
     :param folder: for the model and the log; what is written there stays.
+    :param device: the device that must hold the model, by the name that llama.cpp gives it; none for the CPU.
     :return: `{answer, tokens_per_second}` for the manifest.
     :raises NotProven: it does not start, does not answer, or computes something else; says why.
     """
@@ -45,7 +59,8 @@ def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:
     port = _free_port()
     url = f"http://127.0.0.1:{port}"
     argv = [server, "--model", model, "--host", "127.0.0.1"]
-    argv += ["--port", str(port), "--device", "none", "--ctx-size", "512", "--parallel", "1"]
+    argv += ["--port", str(port), "--device", device, "--ctx-size", "512", "--parallel", "1"]
+    argv += [] if device == "none" else ["--n-gpu-layers", "99", "-lv", "4"]
     with (
         open(log, "wb") as output,
         sandbox.background(
@@ -54,7 +69,10 @@ def prove(tree: Tree, server: str, folder: str) -> dict[str, Any]:
     ):
         state = probe.wait_ready(url, _SECONDS, lambda: process.poll() is None)
         if state == probe.READY:
-            return _compare(url, log)
+            proof = _compare(url, log)
+            if device != "none" and f"{device} model buffer size" not in (read_text(log) or ""):
+                raise _failure(f"The fresh llama-server put no part of the model on {device}.", read_text(log) or "")
+            return proof
         ended = process.poll()
     said = read_text(log) or ""
     how = f"it is {state} after {_SECONDS} s" if ended is None else logreason.exit_meaning(ended)

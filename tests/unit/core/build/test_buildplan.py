@@ -85,8 +85,8 @@ def test_what_an_earlier_role_would_bring_is_a_warning_in_check_mode_and_an_erro
     plan = decide(tree, SDIST, NOTHING, check=True)
     assert plan.changes
     assert plan.build_id is None
-    assert "cmake" in plan.warnings[0]
-    with pytest.raises(MissingTool, match="ninja"):
+    assert "CMake" in plan.warnings[0]
+    with pytest.raises(MissingTool, match="Ninja"):
         decide(tree, SDIST, NOTHING)
     latest = Request(Source("git", url=URL), backend="cpu")
     plan = decide(tree, latest, NOTHING, check=True)
@@ -184,8 +184,13 @@ def test_a_branch_is_asked_for_each_time(tree, tmp_path):
         ({"source": Source("git", url=URL, ref="../x")}, "cannot be a git reference"),
         ({"source": Source("git", url=URL, ref="x\n")}, "cannot be a git reference"),
         ({"source": Source("git", url="ext::sh -c id")}, "no address"),
-        ({"backend": "cuda"}, "backend"),
-        ({"cpu": "portable"}, "cpu: portable"),
+        ({"backend": "metal"}, "no backend"),
+        ({"backend": "cuda"}, "Name them: architectures"),
+        ({"backend": "cuda", "architectures": ["native"]}, "no CUDA architecture"),
+        ({"backend": "hip", "architectures": ["90"]}, "no GPU target of ROCm"),
+        ({"architectures": ["90"]}, "those of GPUs"),
+        ({"cuda_runtime": "x"}, "cuda_runtime cannot be"),
+        ({"blas": "x"}, "no BLAS library"),
         ({"cmake_options": {"GGML_CUDA": True}}, "another backend"),
         ({"active": "../../x"}, "no build id"),
         ({"state": "absent", "build": ""}, "no build id"),

@@ -13,7 +13,6 @@ AVX512 = {"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"}
 ZEN3 = V3 | {"fpu", "sse", "sse2", "aes", "vaes"}
 SAPPHIRE = ZEN3 | AVX512 | {"avx512vbmi", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 COMMIT = "0c1e57098a7c2b1f4d3e5a6978b0c1d2e3f4a5b6"
-NATIVE = recipe.choose_cpu("native", "x86_64", ZEN3)
 
 
 @pytest.mark.parametrize(
@@ -26,7 +25,7 @@ NATIVE = recipe.choose_cpu("native", "x86_64", ZEN3)
         (
             SAPPHIRE,
             "x86-64-v4+amx_bf16+amx_int8+amx_tile+avx512_bf16+avx512_vnni+avx512vbmi+avx_vnni",
-            set(recipe._SWITCHES),
+            set(recipe.SWITCHES),
         ),
         # a host that hides a part of AVX-512 gets none of it
         (SAPPHIRE - {"avx512vl", "amx_tile"}, None, None),
@@ -49,77 +48,8 @@ def test_other_machines_and_the_baseline():
     assert (arm.name, dict(arm.cmake)) == ("aarch64+asimddp+i8mm+sve", {"GGML_NATIVE": "ON"})
     baseline = recipe.choose_cpu("baseline", "x86_64", SAPPHIRE)
     assert (baseline.name, dict(baseline.cmake)) == ("baseline", {"GGML_NATIVE": "OFF"})
-
-
-@pytest.mark.parametrize(
-    ("asked", "gpus", "chosen"),
-    [
-        ("cpu", [], "cpu"),
-        ("cpu", ["NVIDIA GPU 0000:3b:00.0"], "cpu"),
-        ("auto", [], "cpu"),
-        ("auto", ["NVIDIA GPU 0000:3b:00.0"], "0000:3b:00.0"),
-        ("cuda", [], "backend: cpu"),
-        ("native", [], "backend: cpu"),
-    ],
-)
-def test_only_the_cpu_backend_is_built_and_no_gpu_is_left_out_silently(asked, gpus, chosen):
-    if chosen == "cpu":
-        assert recipe.choose_backend(asked, gpus) == "cpu"
-        return
-    with pytest.raises(InvalidInput, match=chosen):
-        recipe.choose_backend(asked, gpus)
-
-
-def test_portable_is_refused_with_what_works():
-    with pytest.raises(InvalidInput, match="cpu: baseline"):
-        recipe.choose_cpu("portable", "x86_64", ZEN3)
-
-
-def test_cmake_options_of_the_user_win_over_defaults_only():
-    options = recipe.cmake_options(
-        {"GGML_LTO": True, "GGML_RPC": False, "GGML_SCHED_MAX_COPIES": 2, "CMAKE_BUILD_TYPE": "RelWithDebInfo"},
-        NATIVE,
-        True,
-    )
-    assert options["GGML_LTO"] == "ON"
-    assert options["GGML_RPC"] == "OFF"
-    assert options["GGML_SCHED_MAX_COPIES"] == "2"
-    assert options["CMAKE_BUILD_TYPE"] == "RelWithDebInfo"
-    assert options["LLAMA_OPENSSL"] == "ON"
-    assert options["BUILD_SHARED_LIBS"] == "OFF"
-    assert recipe.cmake_options({}, NATIVE, False)["LLAMA_OPENSSL"] == "OFF"
-    assert recipe.cmake_options({"BUILD_SHARED_LIBS": "OFF"}, NATIVE, False) == recipe.cmake_options({}, NATIVE, False)
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"BUILD_SHARED_LIBS": True}, "set to OFF by llama_build itself"),
-        ({"GGML_NATIVE": "OFF"}, "by llama_build itself"),
-        ({"GGML_AVX512": "ON"}, "cpu: baseline frees"),
-        ({"LLAMA_BUILD_NUMBER": 7}, "by llama_build itself"),
-        ({"CMAKE_CXX_COMPILER": "/tmp/x"}, "by llama_build itself"),
-        ({"GGML_CUDA": True}, "another backend"),
-        ({"GGML_VULKAN": "yes"}, "another backend"),
-        ({"LLAMA_CUDA": "1"}, "another backend"),
-        ({"ggml_lto": True}, "cannot be a CMake option"),
-        ({"GGML_LTO=ON -DX": True}, "cannot be a CMake option"),
-        ({"-DX": True}, "cannot be a CMake option"),
-        ({"GGML_LTO\n": True}, "cannot be a CMake option"),
-        ({3: True}, "cannot be a CMake option"),
-        ({"CMAKE_C_FLAGS": "-O2\n-DX"}, "line break"),
-        ({"CMAKE_C_FLAGS": "-O2\x00"}, "control character"),
-        ({"CMAKE_C_FLAGS": ["-O2"]}, "must be a text"),
-        ({"CMAKE_C_FLAGS": None}, "must be a text"),
-    ],
-)
-def test_refused_cmake_options(options, said):
-    with pytest.raises(InvalidInput, match=said):
-        recipe.cmake_options(options, NATIVE, True)
-
-
-def test_a_backend_that_is_switched_off_is_none():
-    assert recipe.cmake_options({"GGML_CUDA": False, "GGML_HIP": "0"}, NATIVE, True)["GGML_CUDA"] == "OFF"
+    portable = recipe.choose_cpu("portable", "x86_64", SAPPHIRE)
+    assert (portable.name, portable.cmake["GGML_CPU_ALL_VARIANTS"]) == ("portable", "ON")
 
 
 def composed(**changes):
@@ -155,6 +85,14 @@ def test_equal_recipes_have_equal_ids_whatever_the_order():
 )
 def test_whatever_is_asked_otherwise_is_another_build(change):
     assert recipe.digest(composed(**change)) != recipe.digest(composed())
+
+
+def test_further_keys_make_another_build_and_patches_do_not_ask_for_one():
+    assert recipe.digest(composed(cuda="13.0")) != recipe.digest(composed(cuda="13.1"))
+    patched = {**composed(), "patches": ["x@0123"]}
+    assert recipe.digest(patched) != recipe.digest(composed())
+    assert recipe.same(patched, composed())
+    assert not recipe.same(patched, composed(cpu="baseline"))
 
 
 def test_an_archive_is_named_by_its_hash():

@@ -7,7 +7,6 @@ import os
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import toolchain
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import MissingTool
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
 
 CMAKE = '#!/bin/sh\necho "cmake version {}"\n'
@@ -43,37 +42,9 @@ def programs(tmp_path, monkeypatch):
     return make
 
 
-def test_an_empty_host_is_told_everything_at_once(programs):
-    tree = programs()
-    tools = toolchain.find(tree, root="/nonexistent")
+def test_an_empty_host_has_nothing(programs):
+    tools = toolchain.find(programs(), root="/nonexistent")
     assert (dict(tools.programs), tools.compiler, tools.openssl) == ({}, None, False)
-    with pytest.raises(MissingTool) as caught:
-        toolchain.require(tools, tree, git=True)
-    said = str(caught.value)
-    for word in ("git", "cmake", "ninja-build", "g++", "gcc-c++", "apt-get install", "dnf install", "PyPI: cmake"):
-        assert word in said
-    assert len(caught.value.details["missing"]) == 5
-
-
-def test_git_is_needed_only_for_git(programs):
-    tree = programs(cmake=CMAKE.format("3.25.1"), ninja=EMPTY, cc=GCC, c__=GCC)
-    tools = toolchain.find(tree)
-    toolchain.require(tools, tree, git=False)
-    with pytest.raises(MissingTool, match=r"missing: git \(Debian: git, RHEL: git\)\.") as caught:
-        toolchain.require(tools, tree, git=True)
-    assert caught.value.remedy.startswith("Install with: apt-get install git (or: dnf install git).")
-
-
-@pytest.mark.parametrize(
-    ("said", "good"), [("3.14.0", True), ("3.31.2", True), ("4.0.1", True), ("3.13.4", False), ("x", False)]
-)
-def test_cmake_must_be_new_enough(programs, said, good):
-    tree = programs(cmake=CMAKE.format(said), ninja=EMPTY, cc=GCC, c__=GCC)
-    if good:
-        toolchain.require(toolchain.find(tree), tree, git=False)
-        return
-    with pytest.raises(MissingTool, match="cmake 3.14 or newer"):
-        toolchain.require(toolchain.find(tree), tree, git=False)
 
 
 @pytest.mark.parametrize(("text", "compiler"), [(GCC, "gnu-12"), (CLANG, "clang-14")])
@@ -96,12 +67,6 @@ def test_the_managed_environment_is_searched_after_the_path(programs, tmp_path):
 def test_openssl_is_seen_by_its_headers(programs, plant):
     tree = programs()
     assert toolchain.find(tree, root=plant({"usr/include/openssl/ssl.h": ""})).openssl
-
-
-def test_a_full_disk_is_named_with_numbers(programs):
-    tree = programs(cmake=CMAKE.format("3.25.1"), ninja=EMPTY, cc=GCC, c__=GCC)
-    with pytest.raises(MissingTool, match=r"TiB of free disk space for .*root \("):
-        toolchain.require(toolchain.find(tree), tree, git=False, disk=1 << 60)
 
 
 def host_with(gib: int, cpus: int) -> dict[str, str]:
