@@ -194,10 +194,28 @@ options:
     description: Seconds to wait while another run changes this root.
     type: int
     default: 600
+  ship:
+    description:
+      - Compile once for many hosts. This host builds if O(ship.builder) is its own name in the inventory, and leaves the build as an artifact in a cache on the
+        controller. Any other host takes from there what the builder made for the same request, and compiles nothing.
+      - One play on a controller works on a request at a time; another one waits for it and takes the result.
+      - The action plugin of the module does this. The role P(llamaops.llama_cpp.llama_build#role) chooses builders.
+    type: dict
+    suboptions:
+      cache:
+        description: Folder of the artifacts on the controller, by default V(~/.cache/llamaops/artifacts). It can be deleted at any time.
+        type: str
+      builder:
+        description: Name of the host that compiles. By default each host is its own.
+        type: str
+      target:
+        description: For which kind of host this is, as M(llamaops.llama_cpp.llama_build_target) returns RV(llamaops.llama_cpp.llama_build_target#module:key).
+        type: str
+        required: true
   artifacts:
     description:
       - Ids of the builds that the controller has as artifacts. If this is given, even as an empty list, the build is packed as C(artifacts/<build id>.tar.gz)
-        of the root, unless it is in the list; and a build that is in the list is not compiled, but asked for by the failure RV(artifact).
+        of the root, unless it is in the list; and a build that is in the list is not compiled, but asked for by the failure RV(needs_artifact).
       - The role P(llamaops.llama_cpp.llama_build#role) and the action plugin of this module use it to compile once for many hosts.
     type: list
     elements: str
@@ -293,7 +311,7 @@ received:
   returned: success
   type: bool
 artifact:
-  description: The build as one file, on this host. In a failure only the id of the build whose artifact would help.
+  description: The build as one file, on this host.
   returned: when O(artifacts) is given and does not have the build
   type: dict
   contains:
@@ -306,6 +324,10 @@ artifact:
     size:
       description: Its size in bytes.
       type: int
+needs_artifact:
+  description: Id of the build whose artifact would help.
+  returned: in a failure for want of an artifact
+  type: str
 compile_seconds:
   description: Seconds the compilers took in this run.
   returned: success

@@ -17,7 +17,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleActionFail, AnsibleConnectionFailure
@@ -41,20 +41,24 @@ class LongJob(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         super().run(tmp, task_vars)
         self._vars = task_vars or {}
-        arguments = dict(self._task.args)
-        if self._task.check_mode or self._task.async_val or not arguments.get("root"):
-            return self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
-        return self._work(arguments)
+        return self._perform(dict(self._task.args))
 
-    def _work(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        """Run the module as a job of the host, or go on watching the one that runs already; returns its result."""
+    def _perform(self, arguments: dict[str, Any], **extra: Any) -> dict[str, Any]:
+        """Run the module as a job of the host, or go on watching the one that runs already; returns its result.
+
+        :param extra: further arguments, which do not make it another job.
+        """
+        if self._task.check_mode or self._task.async_val or not arguments.get("root"):
+            return self._execute_module(
+                module_args={**arguments, **extra}, task_vars=self._vars, wrap_async=self._task.async_val
+            )
         self._job = job_of(self._task.action, arguments)
         self._folder = self._remote_expand_user(str(arguments["root"])).rstrip("/") + "/work/jobs"
         jid: str | dict[str, Any] | None = self._running()
         if jid:
             self._show(f"goes on watching a run that was begun before: {self._read('progress')}")
         else:
-            jid = self._start({**arguments, "job": self._job})
+            jid = self._start({**arguments, **extra, "job": self._job})
         return self._watch(jid) if isinstance(jid, str) else jid
 
     def _start(self, arguments: Mapping[str, Any]) -> str | dict[str, Any]:
@@ -65,6 +69,15 @@ class LongJob(ActionBase):
         finally:
             self._task.async_val = saved
         return str(begun["ansible_job_id"]) if begun.get("ansible_job_id") else begun
+
+    @contextlib.contextmanager
+    def _checking(self) -> Iterator[None]:
+        """What is executed in the block runs in check mode."""
+        saved, self._task.check_mode = self._task.check_mode, True
+        try:
+            yield
+        finally:
+            self._task.check_mode = saved
 
     def _running(self) -> str | None:
         """The id of a job with the same arguments that an interrupted play left at work."""

@@ -54,6 +54,10 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "build": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 600},
+    "ship": {
+        "type": "dict",
+        "options": {"cache": {"type": "str"}, "builder": {"type": "str"}, "target": {"type": "str", "required": True}},
+    },
     "artifacts": {"type": "list", "elements": "str"},
     "job": {"type": "str"},
 }

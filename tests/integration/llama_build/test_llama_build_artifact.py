@@ -75,13 +75,13 @@ def test_a_host_that_compiled_it_asks_for_nothing(made, build):
     assert (again["changed"], again["failed"]) == (False, False), again
     missing = build(source={**wanted, "build": made["build_id"]})
     assert missing["failed"]
-    assert missing["artifact"] == made["build_id"]
+    assert missing["needs_artifact"] == made["build_id"]
 
 
 def test_a_build_that_can_be_had_is_not_compiled(made, upstream, root, build):
     asked = build(source=upstream.source(), artifacts=[made["build_id"]])
     assert asked["failed"]
-    assert asked["artifact"] == made["build_id"]
+    assert asked["needs_artifact"] == made["build_id"]
     assert names(root / "builds") == []
     other = build(source=upstream.source(), artifacts=["9.8.7-0000000-cpu-00000000"])
     assert other["compiled"]

@@ -22,14 +22,16 @@ from .source import Source
 def prefer(wanted: Mapping[str, Any] | None, request: Request) -> None:
     """Stop before a compile whose result can be had as an artifact.
 
-    :raises Prerequisite: with the id of that build as the detail `artifact`.
+    :raises Prerequisite: with the id of that build as the detail `needs_artifact`.
     """
     if wanted is None or request.force:
         return
     ending = f"-{recipe.commit7(wanted['commit'])}-{wanted['backend']}-{recipe.digest(wanted)}"
     found = [name for name in request.artifacts if name.endswith(ending)]
     if found:
-        raise Prerequisite(f"The build {found[0]} need not be compiled.", "Bring its artifact.", artifact=found[0])
+        raise Prerequisite(
+            f"The build {found[0]} need not be compiled.", "Bring its artifact.", needs_artifact=found[0]
+        )
 
 
 def install(tree: Tree, source: Source, force: bool, progress: Callable[[str], None]) -> Build:
@@ -37,14 +39,14 @@ def install(tree: Tree, source: Source, force: bool, progress: Callable[[str], N
 
     A whole build of the same id that is there already stays as it is, unless `force` is set.
 
-    :raises Prerequisite: neither a path nor a URL is given; the detail `artifact` is the wanted id.
+    :raises Prerequisite: neither a path nor a URL is given; the detail `needs_artifact` is the wanted id.
     :raises LlamaOpsError: it cannot be had, is damaged, is not for this host, or does not pass its proof.
     """
     if not (source.url or source.path):
         raise Prerequisite(
             f"The build {source.build or 'of this artifact'} is not on this host, and nobody brought its artifact.",
             "Give source.url or source.path.",
-            artifact=source.build,
+            needs_artifact=source.build or "?",
         )
     staging = os.path.join(tree.builds, f"{builds.STAGING}received-{os.getpid()}")
     os.mkdir(staging, 0o700)

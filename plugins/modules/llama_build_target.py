@@ -1,0 +1,81 @@
+#!/usr/bin/python
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: llama_build_target
+short_description: Tell which kind of build of llama.cpp a host needs
+version_added: 0.1.0
+description:
+  - Hosts with the same RV(key) can share a build. The role P(llamaops.llama_cpp.llama_build#role) compiles once for them.
+  - Reads the distribution, the C library and the CPU, and looks for GPUs on the PCI bus. Changes nothing.
+author:
+  - LlamaOps contributors (@llamaops)
+extends_documentation_fragment:
+  - llamaops.llama_cpp.attributes
+  - llamaops.llama_cpp.attributes.action_group
+  - llamaops.llama_cpp.attributes.info_module
+options:
+  backend:
+    description: As for M(llamaops.llama_cpp.llama_build).
+    type: str
+    default: auto
+  cpu:
+    description: As for M(llamaops.llama_cpp.llama_build). With V(native) only hosts whose CPUs can do the same share a build.
+    type: str
+    choices:
+      - native
+      - baseline
+      - portable
+    default: native
+seealso:
+  - module: llamaops.llama_cpp.llama_build
+"""
+
+EXAMPLES = r"""
+- name: Which kind of build does this host need
+  llamaops.llama_cpp.llama_build_target:
+    backend: cpu
+    cpu: baseline
+  register: needed
+"""
+
+RETURN = r"""
+target:
+  description: Machine, distribution and C library.
+  returned: success
+  type: str
+  sample: x86_64-debian-12-glibc-2.36
+cpu:
+  description: The CPU level; for V(native) by name.
+  returned: success
+  type: str
+  sample: x86-64-v4+amx_int8
+backend:
+  description: The backend that was asked for.
+  returned: success
+  type: str
+  sample: cpu
+key:
+  description: Equal for hosts that can share a build.
+  returned: success
+  type: str
+  sample: x86_64-debian-12-glibc-2.36 cpu baseline
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_build_target
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import reporting
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=llama_build_target.ARGUMENTS, supports_check_mode=True)
+    with reporting(module):
+        module.exit_json(**llama_build_target.run(module))
+
+
+if __name__ == "__main__":
+    main()
