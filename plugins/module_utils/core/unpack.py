@@ -24,7 +24,8 @@ from .errors import Untrusted
 
 MOST_MEMBERS = 100_000
 MOST_BYTES = 4 << 30
-# what the standard library raises on bytes that are no archive (RuntimeError: encrypted or unknown compression)
+# what the standard library raises on bytes that are no archive (RuntimeError: encrypted or unknown compression,
+# IndexError: a zip file with a member without a name)
 _DAMAGED = (
     tarfile.TarError,
     zipfile.BadZipFile,
@@ -36,6 +37,7 @@ _DAMAGED = (
     ValueError,
     OverflowError,
     RuntimeError,
+    IndexError,
 )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import unpack
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Untrusted
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 FILE, FOLDER, LINK, HARD, DEVICE, PIPE = (
@@ -171,6 +171,7 @@ def test_damaged(tmp_path, data):
 
 @settings(suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture], max_examples=150)
 @given(where=st.integers(0, 400), byte=st.integers(0, 255), zipped=st.booleans())
+@example(where=381, byte=0, zipped=True)  # a member without a name
 def test_a_flipped_byte_is_no_crash(tmp_path_factory, where, byte, zipped):
     data = bytearray((packed_zip(GOOD_ZIP) if zipped else tar(GOOD, "w")).getvalue())
     data[where % len(data)] = byte
