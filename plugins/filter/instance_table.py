@@ -15,7 +15,7 @@ version_added: 0.1.0
 author: LlamaOps contributors (@llamaops)
 description:
   - Takes what M(llamaops.llama_cpp.llama_instance_info) returns as RV(llamaops.llama_cpp.llama_instance_info#module:instances)
-    and returns one line an instance, below a line of headings.
+    and returns one line an instance, below a line of headings; memory is what is taken of what is planned.
 options:
   _input:
     description: The instances by name.
@@ -36,7 +36,9 @@ _value:
   elements: str
 """
 
-COLUMNS = ("name", "kind", "health", "boot", "pid", "url", "model", "build")
+COLUMNS = ("name", "state", "residency", "share", "memory", "uptime", "boot", "kind", "endpoint", "model", "build")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_SPANS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def table(instances: Mapping[str, Mapping[str, Any]]) -> list[str]:
@@ -46,9 +48,36 @@ def table(instances: Mapping[str, Mapping[str, Any]]) -> list[str]:
 
 
 def _row(name: str, item: Mapping[str, Any]) -> tuple[str, ...]:
-    boot = "on" if item["enabled"] else "off"
-    health = item["health"] if item["active"] else item["detail"] or "stopped"
-    return (name, item["kind"], health, boot, str(item["pid"] or "-"), item["url"], item["model"], item["build_id"])
+    taken, planned = (_size((item.get("memory") or {}).get(key)) for key in ("actual", "planned"))
+    return (
+        name,
+        item["state"],
+        item["residency"],
+        item["share"] or "-",
+        f"{taken} of {planned}",
+        _span(item["uptime"]),
+        "on" if item["enabled"] else "off",
+        item["kind"],
+        item["endpoint"] or "-",
+        item["model"] or "-",
+        item["build_id"],
+    )
+
+
+def _size(size: int | None) -> str:
+    if size is None:
+        return "-"
+    amount, unit = float(size), 0
+    while amount >= 1024 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{amount:.1f} {_UNITS[unit]}"
+
+
+def _span(seconds: int | None) -> str:
+    """The largest unit of a time that is not zero: `3d`, `7m`."""
+    if seconds is None:
+        return "-"
+    return next((f"{seconds // size}{unit}" for unit, size in _SPANS if seconds >= size), "0s")
 
 
 class FilterModule:

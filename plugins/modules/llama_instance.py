@@ -245,6 +245,24 @@ instances:
       description: The process, when the instance should run; 0 if it does not.
       type: int
       sample: 4711
+    residency:
+      description:
+        - Whether the buffers that the server named at its start, and the driver of its GPUs, show it where the plan put it.
+        - V(verified), V(mismatch) or V(unknown). A start that ends in V(mismatch) fails, and what ran before runs again, unless
+          C(force) is set in O(instances[].plan).
+      type: str
+      returned: when the instance runs
+      sample: verified
+    residency_reasons:
+      description: What differs from the plan, one sentence each.
+      type: list
+      elements: str
+      returned: when the instance runs
+    actual:
+      description: Bytes taken by device (or C(host)) and component; C(process) is what the driver or the kernel counts.
+      type: dict
+      returned: when the instance runs
+      sample: {host: {weights: 335616, process: 41943040}}
     proof:
       description: The answer that proved a start, a generated text or the dimensions of an embedding; empty if nothing was started.
       type: dict

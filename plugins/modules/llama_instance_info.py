@@ -11,7 +11,8 @@ short_description: Show the managed llama-server instances of a host
 version_added: 0.1.0
 author: LlamaOps contributors (@llamaops)
 description:
-  - Reads the units of the collection, what the service manager says of them, and the health of each server.
+  - Reads the units of the collection, what the service manager says of them, the health of each server, and where its memory
+    lies against its plan.
   - Changes nothing and asks no server to work.
 extends_documentation_fragment:
   - llamaops.llama_cpp.root
@@ -38,9 +39,11 @@ EXAMPLES = r"""
     root: /opt/llama
   register: found
 
-- name: Insist that all are ready
+- name: Insist that all are ready and lie where they were planned
   ansible.builtin.assert:
-    that: found.instances.values() | rejectattr('health', 'equalto', 'ready') | length == 0
+    that:
+      - found.instances.values() | rejectattr('health', 'equalto', 'ready') | length == 0
+      - found.instances.values() | selectattr('residency', 'equalto', 'mismatch') | length == 0
 """
 
 RETURN = r"""
@@ -53,6 +56,12 @@ instances:
       description: The kind of the instance.
       type: str
       sample: server
+    state:
+      description:
+        - V(ready), V(loading), V(silent) (it runs and does not answer), V(waiting) (for its next start), V(failed) (the service
+          manager gave up) or V(stopped).
+      type: str
+      sample: ready
     active:
       description: Whether the service manager calls it running.
       type: bool
@@ -62,6 +71,51 @@ instances:
     pid:
       description: The main process, 0 if there is none.
       type: int
+    uptime:
+      description: Seconds since its process began; null when it does not run.
+      type: int
+    residency:
+      description:
+        - Whether its buffers lie where its plan put them, V(verified), V(mismatch) or V(unknown); as proven at its start, or read
+          from its log when it was started since.
+      type: str
+      sample: verified
+    residency_reasons:
+      description: What differs from the plan, one sentence each.
+      type: list
+      elements: str
+    share:
+      description: Where the model and its cache lie by the plan.
+      type: str
+      sample: 25%/75% CPU/GPU
+    memory:
+      description: Bytes on all devices and the host, planned and taken; null where unknown.
+      type: dict
+      sample: {planned: 6577776, actual: 41943040}
+      contains:
+        planned:
+          description: What its plan counts.
+          type: int
+        actual:
+          description: What the drivers and the kernel count for its process, or its buffers where a driver does not tell.
+          type: int
+    devices:
+      description: The same by device, the host last.
+      type: list
+      elements: dict
+      contains:
+        id:
+          description: The device, or V(host).
+          type: str
+        name:
+          description: What it is called.
+          type: str
+        planned:
+          description: Bytes.
+          type: int
+        actual:
+          description: Bytes; null where unknown.
+          type: int
     detail:
       description: The state in the words of the service manager.
       type: str
@@ -74,6 +128,10 @@ instances:
       description: Where the host itself reaches the instance.
       type: str
       sample: http://127.0.0.1:8080
+    endpoint:
+      description: Where clients reach it.
+      type: str
+      sample: http://10.0.0.5:8080
     build_id:
       description: The build that its unit names.
       type: str

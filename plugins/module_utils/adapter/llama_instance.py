@@ -16,9 +16,8 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
-from ..core.files import read_json, read_text
 from ..core.host import gpu
-from ..core.instance import change, definition, deploy, launch, placement, probe, programs, service, unit
+from ..core.instance import change, definition, deploy, overview, placement, programs, service
 from ..core.instance.change import Step
 from ..core.instance.record import Record
 from ..core.instance.service import Manager
@@ -131,14 +130,14 @@ def converge(
     if module.check_mode:
         return steps, orphans, {}
     if not any(step.actions for step in steps):
-        return steps, orphans, deploy.apply(tree, manager, steps)
+        return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
     ensure(tree)
     with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
         programs.install(tree)  # after an update of the collection, units may call what was not there
         for warning in manager.prepare():
             module.warn(warning)
         steps, orphans = plan(module, tree, manager)  # what another run did while we waited counts
-        return steps, orphans, deploy.apply(tree, manager, steps)
+        return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
 
 
 def warn(module: AnsibleModule, steps: Sequence[Step]) -> None:
@@ -189,7 +188,9 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
             shown["plan"] = record.document()
     if step.instance.wanted:
         shown["pid"] = manager.status(step.name).pid
-        shown["proof"] = dict(proof)
+        shown["proof"] = {key: value for key, value in proof.items() if key != "placement"}
+        placed = proof.get("placement") or {}
+        shown.update({key: placed[key] for key in ("residency", "residency_reasons", "actual") if key in placed})
     return shown
 
 
@@ -201,27 +202,9 @@ def endpoint(item: definition.Instance, address: str | None) -> str:
 
 
 def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[str, Any]:
-    """What is known of the managed instances of a host, read from units, processes and their health."""
-    found = {}
-    for name in manager.managed():
-        if names and name not in names:
-            continue
-        facts = unit.facts_of(read_text(manager.path(name)) or "")
-        status = manager.status(name)
-        known = read_json(os.path.join(launch.folder(tree, name), "instance.json")) or {}
-        found[name] = {
-            "kind": facts.get("Kind", "server"),
-            "active": status.active,
-            "enabled": status.enabled,
-            "pid": status.pid,
-            "detail": status.detail,
-            "health": probe.health(facts["URL"]) if status.active and facts.get("URL") else probe.UNREACHABLE,
-            "url": facts.get("URL", "").partition("#")[0],
-            "build_id": facts.get("Build", ""),
-            "model": facts.get("Model", ""),
-            "unit": manager.path(name),
-            "command_line": known.get("command_line", ""),
-        }
+    """What is known of the managed instances of a host."""
+    wanted = [name for name in manager.managed() if not names or name in names]
+    found = {name: overview.look(tree, manager, name) for name in wanted}
     return {"changed": False, "instances": found, "manager": manager.kind, "hardening": manager.hardening}
 
 

@@ -13,7 +13,8 @@ from ..build.builds import Build
 from ..command import Result
 from ..errors import InvalidInput, NotProven
 from .definition import Instance
-from .record import named
+from .record import chosen_by_id, named
+from .room import DRIVES
 
 RPC = "rpc"
 _SHOWN = re.compile(r"^ +RPC(?P<number>\d+): .*\((?P<total>\d{1,12}) MiB, (?P<free>\d{1,12}) MiB free\)\s*$", re.M)
@@ -29,25 +30,26 @@ def choose(instance: Instance, build: Build, backend: str, known: Sequence[Devic
     """
     wanted = instance.devices
     remote = [_worker(instance, item.address, item.worker) for item in instance.rpc]
-    usable = [part for device in known for part in _parts(device)]
-    if wanted is None or wanted.none:
-        local = [] if wanted is not None else usable
-        return [*remote, *local], len(remote) + len(local) if remote else 0
+    if wanted is not None and wanted.none:
+        return remote, len(remote)
     where = f"Instance {instance.name!r}"
-    if not usable:
+    if not known and (wanted is not None or backend in DRIVES):
         raise InvalidInput(
-            f"{where} asks for devices, and the build {build.id} ({backend}) drives none of this host.",
+            f"{where}: the build {build.id} ({backend}) drives no device of this host, and "
+            + ("devices are asked for." if wanted is not None else "would serve from the CPU unasked."),
             "Build for the backend of its GPUs, or set devices: none.",
         )
+    if wanted is None:
+        return [*remote, *known], len(remote) + len(known) if remote else 0
     if wanted.ids:
-        local = [_find(where, name, usable) for name in wanted.ids]
+        local = [_find(where, name, known) for name in wanted.ids]
         return [*remote, *local], len(remote) + len(local)
-    local = [item for item in usable if wanted.name.lower() in str(item.get("name") or "").lower()]
+    local = [item for item in known if wanted.name.lower() in str(item.get("name") or "").lower()]
     if len(local) < wanted.count:
         raise InvalidInput(
             f"{where} asks for {wanted.count} devices{f' named {wanted.name}' if wanted.name else ''}; this host has "
             f"{len(local)}.",
-            f"There are: {_listed(usable)}.",
+            f"There are: {_listed(known)}.",
         )
     if remote:  # all workers and so many of the local ones, the roomiest first
         local = sorted(local, key=lambda item: -int(item.get("free") or item["total"]))[: wanted.count]
@@ -61,8 +63,10 @@ def ordered(devices: Sequence[Device]) -> list[dict[str, Any]]:
     found = []
     for device in devices:
         backend = device["backend"]
-        flag = named(backend, numbers.setdefault(backend, 0))
+        seen = [item for item in devices if item["backend"] == backend]
+        count = numbers.setdefault(backend, 0)
         numbers[backend] += 1
+        flag = named(backend, count if chosen_by_id(seen) or backend == RPC else int(device.get("position", count)))
         found.append({"flag": flag, "buffer": device["id"] if backend == RPC else flag})
     return found
 
@@ -93,13 +97,6 @@ def _worker(instance: Instance, address: str, name: str) -> Device:
             f"Instance {instance.name!r}: the worker {name!r} has no address.", "Give rpc.address as host:port."
         )
     return {"id": address, "backend": RPC, "name": name, "total": 0, "free": None}
-
-
-def _parts(device: Device) -> list[Device]:
-    """A GPU, or its MIG devices where it is divided."""
-    if not device.get("mig_devices"):
-        return [device]
-    return [{**device, **part} for part in device["mig_devices"] if part["total"]]
 
 
 def _find(where: str, name: str, usable: Sequence[Device]) -> Device:

@@ -12,17 +12,21 @@ from typing import Any
 
 from .. import files
 from ..errors import LlamaOpsError, NotProven
-from ..host import ports
+from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, logreason, probe, unit
+from . import launch, logreason, probe, reconcile, unit
 from .change import Step
+from .record import Record
 from .service import Manager
 
 
-def apply(tree: Tree, manager: Manager, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+def apply(
+    tree: Tree, manager: Manager, steps: Sequence[Step], facts: reconcile.Facts = gpu.read
+) -> dict[str, dict[str, Any]]:
     """Do what the steps say: stops first, then each start with its proof. Returns the proofs by name.
 
-    :raises NotProven: an instance did not answer; the unit that ran before runs again.
+    :param facts: reads the devices of the host, as `gpu.read` does.
+    :raises NotProven: an instance did not answer, or lies elsewhere than planned; the unit that ran before runs again.
     """
     for step in steps:
         if step.actions:
@@ -32,9 +36,9 @@ def apply(tree: Tree, manager: Manager, steps: Sequence[Step]) -> dict[str, dict
     proofs = {}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
-            proofs[step.name] = _launch(tree, manager, step)
+            proofs[step.name] = _launch(tree, manager, step, facts)
         elif step.instance.wanted and step.status.active:
-            proofs[step.name] = _still_healthy(manager, step)
+            proofs[step.name] = _still_healthy(tree, manager, step)
         if "write" in step.actions:  # now that it is proven, or is to stand still
             _remember(tree, manager, step)
     return proofs
@@ -68,9 +72,12 @@ def drain(step: Step) -> None:
         time.sleep(0.5)
 
 
-def _launch(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
+def _launch(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
+    mark = manager.mark(step.name)
     try:
-        return _start_and_prove(manager, step)
+        proof = _start_and_prove(manager, step)
+        placed = reconcile.after_start(tree, manager, step.launch, mark, facts) if step.launch else {}
+        return {**proof, **({"placement": placed} if placed else {})}
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
         restored = _restore(tree, manager, step)
@@ -105,7 +112,7 @@ def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
         raise NotProven(f"it is ready and gives no answer: {exc}", log=manager.log(step.name, mark)[-4000:]) from exc
 
 
-def _still_healthy(manager: Manager, step: Step) -> dict[str, Any]:
+def _still_healthy(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     """An instance that already runs must be ready, or become so; it is never restarted for this."""
     seconds = step.launch.start_timeout if step.launch else 60
     if probe.wait_ready(step.instance.url, seconds, lambda: os.path.exists(f"/proc/{step.status.pid}")) != probe.READY:
@@ -113,7 +120,8 @@ def _still_healthy(manager: Manager, step: Step) -> dict[str, Any]:
             f"Instance {step.name!r} runs (process {step.status.pid}) and is not ready at {step.instance.url}.",
             f"Look at its log; restart it with state: restarted. Unit: {manager.path(step.name)}",
         )
-    return {}
+    record = Record.of(step.launch.facts) if step.launch else None
+    return {"placement": reconcile.standing(tree, manager, step.name, record, step.status.pid)}
 
 
 def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
@@ -146,7 +154,9 @@ def _remember(tree: Tree, manager: Manager, step: Step) -> None:
     if step.launch is None:
         return
     os.makedirs(launch.folder(tree, step.name), exist_ok=True)
+    path = os.path.join(launch.folder(tree, step.name), "instance.json")
     document = {
+        **reconcile.start_of(tree, step.name),
         "schema": 1,
         "unit": manager.path(step.name),
         "manager": manager.kind,
@@ -155,7 +165,7 @@ def _remember(tree: Tree, manager: Manager, step: Step) -> None:
         "environment": dict(step.launch.command.env),
         "command_line": step.launch.command.line,
     }
-    files.write_json(os.path.join(launch.folder(tree, step.name), "instance.json"), document)
+    files.write_json(path, document)
 
 
 def _first_key(step: Step) -> str | None:

@@ -65,6 +65,7 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         "ModelSHA256": files.content,
         **(record.facts() if record else {}),
     }
+    local = record.local if record else ()
     return Launch(
         instance=final,
         command=command,
@@ -73,6 +74,8 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         probe=tree.probe,
         start_timeout=instance.start_timeout or 60 + files.size // SLOWEST_READ,
         key_file=key_file,
+        devices=tuple(str(row["id"]) for row in local),
+        vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local)),
     )
 
 

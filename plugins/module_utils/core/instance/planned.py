@@ -20,7 +20,7 @@ from ..sizes import human
 from . import candidates, served, unit
 from .definition import DEFAULT_CTX_SIZE, Instance
 from .placement import Place
-from .record import VISIBLE, Record
+from .record import VISIBLE, Record, chosen_by_id
 from .room import Room
 from .served import Served
 from .values import AUTO
@@ -118,9 +118,9 @@ def place(record: Record) -> Place:
     """The devices of a plan as the build calls them, and the variables that make these names mean them."""
     env: dict[str, str] = {}
     for backend, variable in VISIBLE.items():
-        names = [str(row["id"]) for row in record.devices if row["backend"] == backend]
-        if names:
-            env[variable] = ",".join(names)
+        rows = [row for row in record.devices if row["backend"] == backend]
+        if rows and chosen_by_id(rows):
+            env[variable] = ",".join(str(row["id"]) for row in rows)
     return Place(tuple(str(row["flag"]) for row in record.devices), env)
 
 
@@ -133,7 +133,7 @@ def _options(instance: Instance, build: Build, files: Served) -> tuple[dict[str,
         if value == AUTO:
             allow |= {_RUNGS[name]} if name in _RUNGS else set()
         elif value is not None:
-            found[name] = list(value) if isinstance(value, tuple) else value
+            found[name] = _shares(value) if isinstance(value, tuple) else value
     if AUTO in (instance.cache_type_k, instance.cache_type_v):
         allow.add(choose.CACHE_TYPE)
     if instance.cpu_moe:
@@ -151,6 +151,12 @@ def _options(instance: Instance, build: Build, files: Served) -> tuple[dict[str,
         tuning = {key.replace("-", "_"): value for key, value in instance.spec.tuning.items()}
         found.update({key: value for key, value in tuning.items() if key in answer.OPTIONS})
     return found, tuple(rung for rung in choose.RUNGS if rung in allow)
+
+
+def _shares(split: Sequence[float]) -> list[int]:
+    """Shares of the layers as whole numbers, in thousandths where they were fractions."""
+    scale = 1 if all(float(part).is_integer() for part in split) else 1000
+    return [round(part * scale) for part in split]
 
 
 def _planned_name(names: Sequence[str]) -> str | None:

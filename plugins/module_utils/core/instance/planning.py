@@ -180,6 +180,7 @@ class _Task:
             {
                 "id": device["id"],
                 "name": device.get("name") or "",
+                "vendor": device.get("vendor") or "",
                 "backend": device["backend"],
                 "total": device["total"],
                 "components": {name: cell.bytes for name, cell in row.components.items()},
@@ -193,7 +194,10 @@ class _Task:
             "needed": onhost.needed(cells) + self.beside,
             "ceiling": None if endless else ceiling,
         }
-        return Record(self.question.inputs, options, rows, host, found.rung, found.table.confidence, forced)
+        whole = bool(rows) and found.launch.n_cpu_moe == 0
+        whole = whole and found.launch.gpu_layers > len(self.model.hparams.layers)
+        confidence = found.table.confidence
+        return Record(self.question.inputs, options, rows, host, found.rung, confidence, whole, forced)
 
 
 def _refusal(task: _Task, found: Choice, short: Mapping[str, tuple[int, int]]) -> DoesNotFit:
@@ -229,11 +233,11 @@ def _cheapest(task: _Task) -> str:
 def _unsized(question: Question, devices: Sequence[Mapping[str, Any]]) -> Record:
     """What only the build can size: placed on all devices, with the numbers as given."""
     instance = question.instance
+    kept = ("id", "name", "vendor", "backend", "total")
     names = [
-        {"id": item["id"], "name": item.get("name") or "", "backend": item["backend"], "total": item["total"],
-         "components": {}, **shown}
+        {**{key: item.get(key) or "" for key in kept}, "components": {}, **shown}
         for item, shown in zip(devices, candidates.ordered(devices))
-    ]  # fmt: skip
+    ]
     numbers = {key: value for key, value in question.options.items() if value != AUTO and key in planned.RESOLVED}
     return Record(question.inputs, numbers, tuple(names), {"components": {}, "needed": 0, "ceiling": None},
                   f"split_mode {instance.split_mode}", "unknown")  # fmt: skip

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ SCHEMA = 1
 PLAN, INPUTS = "Plan", "PlanInputs"  # keys in [X-LlamaOps]
 # backend -> name of its devices for llama-server, and the variable that chooses and orders them
 NAMES = {"cuda": "CUDA", "hip": "ROCm", "vulkan": "Vulkan", "rpc": "RPC"}
-VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "hip": "ROCR_VISIBLE_DEVICES", "vulkan": "GGML_VK_VISIBLE_DEVICES"}
+VISIBLE = {"cuda": "CUDA_VISIBLE_DEVICES", "hip": "ROCR_VISIBLE_DEVICES"}
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,9 @@ class Record:
 
     :param inputs: hash of everything it was made from.
     :param options: every option that decides about memory, as a number or a word; see `memory.answer.flags`.
-    :param devices: in the order of llama-server: `{id, name, backend, flag, buffer, total, components: {name: bytes}}`,
-        where `flag` is the name for `--device`, and `buffer` what the log calls it.
+    :param devices: in the order of llama-server: `{id, name, vendor, backend, flag, buffer, total, components}`, where
+        `flag` is the name for `--device`, `buffer` what the log calls it, and components are bytes by name.
+    :param whole: every layer and the output lie on devices.
     :param host: `{components: {name: bytes}, needed, ceiling}`; `ceiling` is None where nothing bounds it.
     """
 
@@ -34,12 +35,18 @@ class Record:
     host: Mapping[str, Any] = field(default_factory=dict)
     rung: str = ""
     confidence: str = "high"
+    whole: bool = False
     forced: bool = False
 
     def on(self, device: str) -> int:
         """Bytes planned on a device, its headroom left out: that is nobody's."""
         cells: Mapping[str, int] = next((row["components"] for row in self.devices if row["id"] == device), {})
         return sum(size for name, size in cells.items() if name != "headroom")
+
+    @property
+    def local(self) -> tuple[Mapping[str, Any], ...]:
+        """The devices of this host."""
+        return tuple(row for row in self.devices if row["backend"] != "rpc")
 
     @property
     def needed(self) -> int:
@@ -77,6 +84,11 @@ class Record:
             return record if len(whole) == len(devices) and record.needed >= 0 else None
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
+
+
+def chosen_by_id(devices: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether a variable can choose these devices of one backend by their ids; else they keep their own numbers."""
+    return all(item["backend"] in VISIBLE and not str(item["id"]).startswith("pci:") for item in devices)
 
 
 def named(backend: str, number: int) -> str:

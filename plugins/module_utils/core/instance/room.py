@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..files import read_text
+from ..host import gpu
 from ..host.cgroup import limits
 from . import unit
 from .record import Record
@@ -21,8 +22,8 @@ from .service import Manager
 
 HOST = "host"
 _HOST_HEADROOM = 50  # one part of so many of the host's memory stays free
-# backend of a build -> backend of the devices it drives
-DRIVES = {"cuda": "cuda", "hip": "hip", "vulkan": "vulkan"}
+# backend of a build -> backends of the facts of devices that it drives
+DRIVES = {"cuda": ("cuda",), "hip": ("hip",), "vulkan": ("cuda", "hip", "vulkan")}
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,15 @@ class Room:
         return self._gpus
 
     def devices(self, backend: str) -> list[Mapping[str, Any]]:
-        """The devices that a build with this backend drives."""
+        """The devices that a build with this backend drives, each with its `position` among them."""
         if backend not in DRIVES:
             return []
-        return [item for item in self.facts["devices"] if item["backend"] == DRIVES[backend] and item["total"]]
+        drives = DRIVES[backend]
+        found = [
+            {**item, "backend": backend, "position": number}
+            for number, item in enumerate(item for item in self.facts["devices"] if item["backend"] in drives)
+        ]
+        return [{**item, "backend": backend} for item in gpu.usable(found)]
 
     @property
     def host_total(self) -> int:

@@ -296,7 +296,7 @@ def test_devices_are_named_by_what_stays_the_same(host):
         host.plan({**entry, "devices": ["GPU-c"]})
     with pytest.raises(InvalidInput, match="asks for 2 devices named A100; this host has 1"):
         host.plan({**entry, "devices": {"count": 2, "name": "A100"}})
-    with pytest.raises(InvalidInput, match="drives none"):
+    with pytest.raises(InvalidInput, match="drives no device of this host"):
         host.plan({**entry, "devices": ["GPU-a"]}, backend="cpu")
 
 

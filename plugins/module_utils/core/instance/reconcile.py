@@ -1,0 +1,133 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan against reality: after a start, and for whoever asks later. What a driver took for itself is learned from it."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import NotProven
+from ..files import read_json, read_text, write_json
+from ..host import process
+from ..tree import Tree
+from . import learned, residency
+from .launch import folder
+from .record import Record
+from .residency import Residency
+from .service import Manager
+from .unit import Launch
+
+Facts = Callable[[], Mapping[str, Any]]
+_PATIENCE = 3.0  # seconds that a journal may need to show what a server has written
+
+
+def after_start(tree: Tree, manager: Manager, launch: Launch, mark: str, facts: Facts) -> dict[str, Any]:
+    """Prove where a server that has just started lies; returns `{residency, residency_reasons, actual}`.
+
+    :param mark: the end of the log before the start.
+    :param facts: reads the devices of the host, as `gpu.read` does; called when devices of this host are in use.
+    :raises NotProven: it lies elsewhere than planned, unless `plan.force` allows it.
+    """
+    name = launch.instance.name
+    record = Record.of(launch.facts)
+    if record is None:
+        return {}
+    pid = manager.status(name).pid
+    read = facts() if record.local else {}
+    found = _judge(manager, name, mark, record, processes(read), pid)
+    learned.remember(tree, record.local, read.get("driver"), launch.facts["Build"], residency.overheads(found))
+    report = _report(found, pid)
+    _write(tree, name, {"pid": pid, "started": process.start_time(pid), **report})
+    if found.verdict == residency.MISMATCH and not launch.instance.plan.force:
+        raise NotProven(
+            f"it lies elsewhere than planned: {' '.join(found.reasons)} "
+            "Look for options that move tensors, or allow it by plan: {force: true}",
+            log=manager.log(name, mark)[-4000:],
+        )
+    return report
+
+
+def standing(tree: Tree, manager: Manager, name: str, record: Record | None, pid: int) -> dict[str, Any]:
+    """What is known of a server that runs: as proven at its start, or read from its log if it was started since."""
+    if record is None or not pid:
+        return _report(Residency(residency.UNKNOWN), pid)
+    kept = _kept(tree, name)
+    if kept.get("pid") == pid and kept.get("started") == process.start_time(pid):
+        return {**_report(Residency(residency.UNKNOWN), pid), **{key: kept[key] for key in _KEYS if key in kept}}
+    found = residency.judge(record.document(), manager.log(name).splitlines())
+    return _report(found, pid)
+
+
+_KEYS = ("residency", "residency_reasons", "actual")
+
+
+def _judge(
+    manager: Manager,
+    name: str,
+    mark: str,
+    record: Record,
+    driver: Mapping[str, Mapping[int, int | None]],
+    pid: int,
+) -> Residency:
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        found = residency.judge(record.document(), manager.log(name, mark).splitlines(), driver, pid)
+        if found.verdict != residency.UNKNOWN or found.actual or time.monotonic() > deadline:
+            return found
+        time.sleep(0.2)
+
+
+def processes(facts: Mapping[str, Any]) -> dict[str, dict[int, int | None]]:
+    """By device id, bytes by process; devices whose driver does not tell are left out."""
+    found = {}
+    for device in facts.get("devices", ()):
+        for part in [device, *(device.get("mig_devices") or ())]:
+            if part.get("processes") is not None:
+                found[str(part["id"])] = {item["pid"]: item.get("used") for item in part["processes"]}
+    return found
+
+
+def _report(found: Residency, pid: int) -> dict[str, Any]:
+    actual = {name: dict(cells) for name, cells in found.actual.items()}
+    resident = _resident(pid)
+    if resident:
+        actual.setdefault(residency.HOST, {})["process"] = resident
+    return {"residency": found.verdict, "residency_reasons": list(found.reasons), "actual": actual}
+
+
+def _resident(pid: int) -> int:
+    """Bytes of a process in the memory of the host, pages of files among them; 0 when it is gone."""
+    try:
+        text = read_text(f"/proc/{pid}/status") or ""
+    except OSError:
+        return 0
+    match = re.search(r"^VmRSS:\s+(\d+) kB", text, re.M)
+    return int(match[1]) << 10 if match else 0
+
+
+def _path(tree: Tree, name: str) -> str:
+    return os.path.join(folder(tree, name), "instance.json")
+
+
+def start_of(tree: Tree, name: str) -> dict[str, Any]:
+    """The part of instance.json that is noted here."""
+    kept = _kept(tree, name)
+    return {"start": kept} if kept else {}
+
+
+def _kept(tree: Tree, name: str) -> dict[str, Any]:
+    document = read_json(_path(tree, name))
+    started = document.get("start") if isinstance(document, dict) else None
+    return started if isinstance(started, dict) else {}
+
+
+def _write(tree: Tree, name: str, start: Mapping[str, Any]) -> None:
+    """Note the start in instance.json, which can be deleted at any time."""
+    document = read_json(_path(tree, name))
+    os.makedirs(folder(tree, name), exist_ok=True)
+    write_json(_path(tree, name), {**(document if isinstance(document, dict) else {}), "start": dict(start)})
