@@ -425,6 +425,10 @@ manifest:
     backend:
       description: The backend, why it was chosen, and the BLAS library.
       type: dict
+    issues:
+      description: Known breaks between versions, each V(applied) (its patch or flag was used), V(expired) or V(not affected), and why.
+      type: list
+      elements: dict
     bundled:
       description: The libraries of others that go with the build.
       type: list

@@ -20,7 +20,20 @@ from ..command import Result, run
 from ..errors import MissingTool
 from ..files import sha256_of, write_json
 from ..tree import Tree
-from . import builds, capabilities, checkout, compile, devices, flags, outputs, receiving, recipe, smoke, toolchain
+from . import (
+    builds,
+    capabilities,
+    checkout,
+    compile,
+    devices,
+    flags,
+    outputs,
+    patching,
+    receiving,
+    recipe,
+    smoke,
+    toolchain,
+)
 from .buildplan import Plan, Request, decide
 from .builds import Build
 from .source import Exact
@@ -115,9 +128,13 @@ def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: in
     if exact is None or plan.recipe is None or means is None:
         raise RuntimeError("A build was planned without a source tree or a compiler.")
     number = checkout.prepare(tree, request.source, exact, tools, progress)
-    asked, backend = plan.recipe, means.choice.backend
+    backend = means.choice.backend
+    applied = patching.apply(tree, tools, number, means.recipe.get("cuda"), means.headers)
+    for issue in applied.report:
+        progress(f"known issue {issue['id']}: {issue['why']}")
+    asked = {**plan.recipe, "patches": list(applied.labels)}
     options = {
-        **flags.neutral({**asked["cmake"], **means.arguments}, tree.work, backend, {}),
+        **flags.neutral({**asked["cmake"], **means.arguments}, tree.work, backend, applied.flags),
         "LLAMA_BUILD_COMMIT": recipe.commit7(exact.commit),
         "LLAMA_BUILD_NUMBER": str(number),
     }
@@ -134,6 +151,7 @@ def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: in
             "seconds": round(done.seconds, 1),
         },
         "id": recipe.build_id(version, asked),
+        "issues": list(applied.report),
         "recipe": asked,
         "schema": builds.SCHEMA,
         "source": dict(exact.record),

@@ -27,23 +27,27 @@ def folder(tree: Tree) -> str:
     return os.path.join(tree.work, "tree")
 
 
+def mark(tree: Tree) -> str:
+    """The file that says which tree is there: its commit, its build number, and the patches in it."""
+    return os.path.join(tree.work, "tree.json")
+
+
 def prepare(tree: Tree, source: Source, exact: Exact, tools: Toolchain, progress: Callable[[str], None]) -> int:
     """Make `work/tree` the exact tree; returns upstream's build number (commits up to it; 0 for an archive).
 
     Everything is fetched, checked and unpacked as the user who compiles. A tree that is complete already is left
     alone, so that a killed compile goes on where it was.
     """
-    mark = os.path.join(tree.work, "tree.json")
-    known = read_json(mark)
+    known = read_json(mark(tree))
     if isinstance(known, dict) and known.get("commit") == exact.commit and os.path.isdir(folder(tree)):
         return int(known.get("number") or 0)
-    remove_file(mark)
+    remove_file(mark(tree))
     account = build_account(tree)
     if source.type == "git":
         number = _from_git(tree, source, exact, tools, account, progress)
     else:
         number = _from_archive(tree, source, exact, account, progress)
-    write_json(mark, {"commit": exact.commit, "number": number})
+    write_json(mark(tree), {"commit": exact.commit, "number": number})
     return number
 
 

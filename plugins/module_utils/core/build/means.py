@@ -46,7 +46,7 @@ class Means:
     :param options: CMake options of the recipe, `recipe` its further keys; `complete` is False where a part that the
         recipe needs is not there yet.
     :param arguments: CMake options with paths of this host, and `environment` what CMake needs in its environment.
-    :param bundle: the folders whose CUDA libraries go with the build.
+    :param bundle: the folders whose CUDA libraries go with the build. :param headers: the folder of CUDA's headers.
     """
 
     choice: Choice
@@ -57,6 +57,7 @@ class Means:
     environment: Mapping[str, str] = field(default_factory=dict)
     rows: tuple[Row, ...] = ()
     bundle: tuple[str, ...] = ()
+    headers: str = ""
     blas: Blas = _NONE
 
     def versions(self) -> dict[str, str]:
@@ -87,6 +88,7 @@ def find(choice: Choice, wanted: Wanted, tools: Toolchain, seen: Seen) -> Means:
         environment=found.environment,
         rows=found.rows + (() if choice.backend == "cpu" else (_device(choice.backend, wanted, seen),)),
         bundle=found.bundle,
+        headers=found.headers,
         blas=chosen,
     )
 
@@ -124,6 +126,7 @@ def _cuda(choice: Choice, wanted: Wanted, tools: Toolchain, seen: Seen) -> Means
         },
         rows=rows,
         bundle=tuple(toolkit.libraries()) if wanted.cuda_runtime == "bundle" else (),
+        headers=toolkit.include(),
     )
 
 
