@@ -16,7 +16,7 @@ import time
 import urllib.request
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import probe, watchdog
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import probe, proof, watchdog
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.watchdog import Look, Memory, Rules
 
 QUICK = Rules(token_every=0.0, pause=0.1)
@@ -95,7 +95,7 @@ def wait_for(condition, seconds=20.0):
 def test_full_slots_are_work_and_no_hang(server):
     seen = server(parallel=2, ctx_size=8192, drain_timeout=0)
     generate(seen.url, 6)
-    wait_for(lambda: probe.busy_slots(seen.url) == 2)
+    wait_for(lambda: proof.busy_slots(seen.url) == 2)
     memory, verdicts = Memory(), []
     for _look in range(6):
         verdict, memory = watchdog.watch(seen, memory, QUICK)

@@ -164,6 +164,15 @@ def result(
             {"before_header": manager.path(step.name), "before": step.before or "", "after": step.after or ""}
             for step in steps
             if step.before != step.after
+        ]
+        + [
+            {
+                "before_header": f"models of {step.name}",
+                "before": step.presets_before or "",
+                "after": step.presets_after or "",
+            }
+            for step in steps
+            if "presets" in step.actions
         ],
     }
 

@@ -16,7 +16,7 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, planning, unit
+from . import launch, planning, router, unit
 from .definition import Instance, key_text
 from .service import Manager, Status
 
@@ -38,6 +38,7 @@ class Step:
     launch: unit.Launch | None = None
     keys_before: str | None = None
     keys_after: str | None = None
+    presets_before: str | None = None
     restart_pending: bool = False
     warning: str = ""
     beside: Mapping[str, str] = field(default_factory=dict)
@@ -48,6 +49,11 @@ class Step:
     @property
     def name(self) -> str:
         return self.instance.name
+
+    @property
+    def presets_after(self) -> str | None:
+        """The presets file of a router."""
+        return self.launch.presets if self.launch else None
 
     @property
     def stops(self) -> bool:
@@ -101,7 +107,8 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
     keys_after = key_text(instance, keys) if instance.keys and instance.state != "absent" else None
     remains = keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
     step = Step(instance, (), status, before, keys_before=keys_before, keys_after=keys_after)
-    return dataclasses.replace(step, remains=remains, written=_mtime(path))
+    presets = files.read_text(router.presets_path(tree, instance.name))
+    return dataclasses.replace(step, remains=remains, written=_mtime(path), presets_before=presets)
 
 
 def _launches(
@@ -123,7 +130,7 @@ def _launches(
     there = [step for step in steps if step.name in parts]
     for step in there:
         made = parts[step.name]
-        plans.ask(step.instance, made.build, made.files, step.before, step.status.active or step.status.enabled)
+        plans.ask(step.instance, made.build, made.files[0], step.before, step.status.active or step.status.enabled)
     for step in there:
         record = plans.record(step.name)
         found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], record)
@@ -146,6 +153,7 @@ def decide(step: Step) -> Step:
     instance, active = step.instance, step.status.active
     actions = ["write"] if (step.before, step.beside_before) != (step.after, step.beside) else []
     actions += ["keys"] if step.keys_before != step.keys_after else []
+    actions += ["presets"] if step.presets_before != step.presets_after else []
     if not instance.wanted:
         actions += ["stop"] if active else []
         actions += ["disable"] if step.status.enabled and "write" not in actions else []
@@ -195,6 +203,8 @@ def _later(written: float, status: Status) -> bool:
 
 
 def _check_port(step: Step, leaving: set[int]) -> None:
+    if step.instance.socket:
+        return
     holder = ports.holder(step.instance.host, step.instance.port)
     if holder is None or (holder.pid and holder.pid in leaving | {step.status.pid}):
         return

@@ -79,15 +79,25 @@ def compose(
     :param place: where a plan puts it; nowhere: on the host. Fields that are still `auto` are left to our defaults.
     :raises InvalidInput: an option or a field is not known to this build.
     """
+    return assemble(instance, build, {**listening(instance, key_file), **serving(instance, served, place)}, place.env)
+
+
+def assemble(instance: Instance, build: Build, wanted: Mapping[str, Any], env: Mapping[str, str]) -> Command:
+    """A command of what fields want (flag without dashes -> value), our defaults, and options."""
     known = Capabilities(build.capabilities())
-    wanted = {**listening(instance, key_file), **serving(instance, served, place)}
     argv = [build.tool("llama-server"), *_rendered(instance, build, known, wanted)]
     chosen = _options(instance, build)
     taken = {_name(known, word) for word in chosen if word.startswith("--")}
     for flag in _always(instance):
         if known.find(flag[0]) and _name(known, flag[0]) not in taken:
             argv += flag
-    return Command({**ENVIRONMENT, **place.env, **instance.env}, tuple(argv + chosen))
+    return Command({**ENVIRONMENT, **env, **instance.env}, tuple(argv + chosen))
+
+
+def model_arguments(instance: Instance, build: Build, served: Served, place: Place) -> list[str]:
+    """What belongs to one model of a router."""
+    wanted = {**serving(instance, served, place), "alias": ",".join(instance.alias) or None}
+    return _rendered(instance, build, Capabilities(build.capabilities()), wanted) + _options(instance, build)
 
 
 def listening(instance: Instance, key_file: str | None) -> dict[str, Any]:

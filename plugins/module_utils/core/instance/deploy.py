@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ from .. import files
 from ..errors import LlamaOpsError, NotProven
 from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, logreason, probe, reconcile, unit
+from . import launch, logreason, probe, proof, reconcile, router, unit
 from .change import Step
 from .record import Record
 from .service import Manager
@@ -29,14 +30,18 @@ def apply(
     :raises NotProven: an instance did not answer, or lies elsewhere than planned; the unit that ran before runs again.
     """
     for step in steps:
-        if step.actions:
-            _write_keys(tree, step)
+        if "keys" in step.actions:
+            _write_key_file(tree, step.name, step.keys_after)
+        if "presets" in step.actions:
+            _write_presets(tree, step.name, step.presets_after)
     for step in steps:
         _retire(tree, manager, step)
     proofs = {}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
             proofs[step.name] = _launch(tree, manager, step, facts)
+        elif "presets" in step.actions and step.status.active:
+            proofs[step.name] = _reload(tree, step)
         elif step.instance.wanted and step.status.active:
             proofs[step.name] = _still_healthy(tree, manager, step)
         if "write" in step.actions:  # now that it is proven, or is to stand still
@@ -52,6 +57,7 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> None:
         manager.remove(step.name)
         files.remove_file(launch.key_path(tree, step.name))
         files.remove_file(os.path.join(launch.folder(tree, step.name), "instance.json"))
+        files.remove_file(router.presets_path(tree, step.name))
         if os.path.isdir(launch.folder(tree, step.name)):
             os.rmdir(launch.folder(tree, step.name))
         return
@@ -68,16 +74,16 @@ def drain(step: Step) -> None:
     key = (step.keys_before or "").partition("\n")[0] or None
     url = unit.facts_of(step.before or "").get("URL", step.instance.url)
     deadline = time.monotonic() + step.instance.drain_timeout
-    while probe.busy_slots(url, key) and time.monotonic() < deadline:
+    while proof.busy_slots(url, key) and time.monotonic() < deadline:
         time.sleep(0.5)
 
 
 def _launch(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
     mark = manager.mark(step.name)
     try:
-        proof = _start_and_prove(manager, step)
+        answer = _start_and_prove(manager, step)
         placed = reconcile.after_start(tree, manager, step.launch, mark, facts) if step.launch else {}
-        return {**proof, **({"placement": placed} if placed else {})}
+        return {**answer, **({"placement": placed} if placed else {})}
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
         restored = _restore(tree, manager, step)
@@ -103,13 +109,27 @@ def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
         log = manager.log(step.name, mark)
         reason = logreason.find(log) or f"it is {state or 'not running'}; the service manager says: {status.detail}"
         raise NotProven(reason, log=log[-4000:])
-    holder = ports.holder(step.instance.host, step.instance.port)
+    holder = None if step.instance.socket else ports.holder(step.instance.host, step.instance.port)
     if holder is not None and holder.pid and holder.pid != status.pid:
         raise NotProven(f"{ports.describe(holder)} answers on its port.")
     try:
-        return probe.prove(step.instance.kind, step.instance.url, _first_key(step), float(seconds))
+        return proof.prove(step.instance, _first_key(step), float(seconds))
     except probe.ProbeError as exc:
         raise NotProven(f"it is ready and gives no answer: {exc}", log=manager.log(step.name, mark)[-4000:]) from exc
+
+
+def _reload(tree: Tree, step: Step) -> dict[str, Any]:
+    """Have a router that runs take over its presets file; the one before comes back when that fails."""
+    seconds = float(step.launch.start_timeout if step.launch else 60)
+    try:
+        return router.reload(step.instance.url, step.instance, _first_key(step), seconds)
+    except NotProven as exc:
+        _write_presets(tree, step.name, step.presets_before)
+        with contextlib.suppress(probe.ProbeError):
+            probe.models(step.instance.url, _first_key(step), seconds, reload=True)
+        raise NotProven(
+            f"Instance {step.name!r}: {exc.problem}", "The models it had before are back.", instance=step.name
+        ) from exc
 
 
 def _still_healthy(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
@@ -130,15 +150,11 @@ def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
         manager.enable(step.name, False)
         return False
     _write_key_file(tree, step.name, step.keys_before)
+    _write_presets(tree, step.name, step.presets_before)
     manager.install(step.name, step.before, {name: text for name, text in step.beside_before.items() if text})
     manager.start(step.name, 60)
     url = unit.facts_of(step.before).get("URL", step.instance.url)
     return probe.wait_ready(url, 60) == probe.READY
-
-
-def _write_keys(tree: Tree, step: Step) -> None:
-    if "keys" in step.actions:
-        _write_key_file(tree, step.name, step.keys_after)
 
 
 def _write_key_file(tree: Tree, name: str, text: str | None) -> None:
@@ -147,6 +163,15 @@ def _write_key_file(tree: Tree, name: str, text: str | None) -> None:
         files.remove_file(path)
     else:
         files.write_text(path, text, 0o600)
+
+
+def _write_presets(tree: Tree, name: str, text: str | None) -> None:
+    path = router.presets_path(tree, name)
+    if text is None:
+        files.remove_file(path)
+    else:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        files.write_text(path, text)
 
 
 def _remember(tree: Tree, manager: Manager, step: Step) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from ..build import builds
 from ..errors import Prerequisite
 from ..tree import Tree
-from . import cmdline, planned, served
+from . import cmdline, planned, router, served
 from .definition import Instance
 from .placement import Place
 from .record import Record
@@ -23,10 +23,14 @@ SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
 @dataclass(frozen=True)
 class Parts:
-    """What an instance is launched from."""
+    """What an instance is launched from: `files` are those of its model, or of each model of a router.
+
+    `presets` is the text of the presets file of a router.
+    """
 
     build: builds.Build
-    files: served.Served
+    files: tuple[served.Served, ...]
+    presets: str | None = None
 
 
 def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
@@ -37,11 +41,13 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
     :raises Untrusted: a model file is damaged.
     """
     build = _build(tree, instance)
-    # a plan reads the header itself, if it is a new one
-    files = served.find(tree, instance, headers=instance.kind not in planned.PLANNED)
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
-    return Parts(build, files)
+    if instance.kind == "router":
+        text, found = router.presets(tree, instance, build, {})
+        return Parts(build, tuple(found), text)
+    # a plan reads the header itself, if it is a new one
+    return Parts(build, (served.find(tree, instance, headers=instance.kind not in planned.PLANNED),))
 
 
 def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, record: Record | None) -> Launch:
@@ -54,7 +60,10 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
     final = planned.resolved(instance, build, record) if record else instance
-    command = cmdline.compose(final, build, files, seen, planned.place(record) if record else Place())
+    if parts.presets is not None:
+        command = router.compose(instance, build, router.presets_path(tree, instance.name), seen)
+    else:
+        command = cmdline.compose(final, build, files[0], seen, planned.place(record) if record else Place())
     facts = {
         "Schema": "1",
         "Instance": instance.name,
@@ -62,7 +71,8 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         "URL": instance.url,
         "Build": build.id,
         "Model": instance.model,
-        "ModelSHA256": files.content,
+        # a router takes over other models while it runs
+        "ModelSHA256": files[0].content if parts.presets is None else "",
         **(record.facts() if record else {}),
     }
     local = record.local if record else ()
@@ -70,13 +80,20 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         instance=final,
         command=command,
         facts=facts,
-        model_folders=files.folders,
+        model_folders=_folders(tree, [folder for item in files for folder in item.folders]),
         probe=tree.probe,
-        start_timeout=instance.start_timeout or 60 + files.size // SLOWEST_READ,
+        start_timeout=instance.start_timeout or 60 + sum(item.size for item in files) // SLOWEST_READ,
         key_file=key_file,
         devices=tuple(str(row["id"]) for row in local),
         vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local)),
+        presets=parts.presets,
     )
+
+
+def _folders(tree: Tree, found: list[str]) -> tuple[str, ...]:
+    """The folders of the files that are served, one for all that lie in the root."""
+    below = tree.models + os.sep
+    return tuple(dict.fromkeys(tree.models if folder.startswith(below) else folder for folder in found))
 
 
 def key_path(tree: Tree, name: str) -> str:

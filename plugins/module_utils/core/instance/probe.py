@@ -5,10 +5,11 @@
 
 The core imports it; on hosts it is installed as `<root>/libexec/llama-probe`:
 
-    llama-probe URL [--key-file FILE] [--kind server|embedding] [--timeout SECONDS]
+    llama-probe URL [--key-file FILE] [--kind KIND] [--timeout SECONDS]
     llama-probe URL --wait SECONDS
     llama-probe URL --look [--key-file FILE] [--sleepy]
 
+A URL is `http://host:port`, `https://host:port#FILE` (the PEM certificate that the server must show) or `unix:PATH`.
 The first form has the server do real work. The second only waits until it is ready to; in a unit's
 `ExecStartPost=` it gives up when the main process (`$MAINPID`) is gone. The third tells whether it works, and on
 what, without having it work or waking it. All print one JSON object and end with 0 when all is well, with 1 when not.
@@ -19,15 +20,20 @@ from __future__ import annotations
 import argparse
 import http.client
 import json
+import math
 import os
+import socket
+import ssl
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
+KINDS = ("server", "embedding", "rerank", "router")
 READY, LOADING, UNREACHABLE, SLEEPING = "ready", "loading", "unreachable", "sleeping"
 _LARGEST_ANSWER = 16 << 20
+_PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: the certificate itself is the anchor; ssl names it since 3.10
 
 
 class ProbeError(Exception):
@@ -41,12 +47,10 @@ class ProbeError(Exception):
 def request(url: str, path: str, body: Any = None, key: str | None = None, timeout: float = 10.0) -> tuple[int, Any]:
     """Ask a server; returns the HTTP status and the decoded JSON (or text) of its answer.
 
-    :param url: `http://host:port`; proxies of the environment are not used.
-    :raises ProbeError: no connection, no answer in time, or an answer of more than 16 MiB.
+    :param url: see above; proxies of the environment are not used.
+    :raises ProbeError: no connection, another certificate, no answer in time, or an answer of more than 16 MiB.
     """
-    parts = urllib.parse.urlsplit(url)
-    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or "127.0.0.1", parts.port, timeout=timeout)
+    connection = _connection(url, timeout)
     headers = {"Content-Type": "application/json"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
@@ -67,10 +71,9 @@ def request(url: str, path: str, body: Any = None, key: str | None = None, timeo
 def health(url: str, timeout: float = 2.0) -> str:
     """`ready`, `loading` (it answers 503) or `unreachable`. Needs no key."""
     try:
-        status, _body = request(url, "/health", timeout=timeout)
+        return READY if request(url, "/health", timeout=timeout)[0] == 200 else LOADING
     except ProbeError:
         return UNREACHABLE
-    return READY if status == 200 else LOADING
 
 
 def wait_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: True) -> str:
@@ -85,27 +88,25 @@ def wait_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: Tru
         pause = min(pause * 1.5, 1.0)
 
 
-def one_token(url: str, key: str | None = None, timeout: float = 60.0, tokens: int = 1) -> dict[str, Any]:
-    """Have a server generate; returns `{text, tokens}`.
+def one_token(url: str, key: str | None = None, timeout: float = 60.0, model: str | None = None) -> dict[str, Any]:
+    """Have a server generate; returns `{text, tokens}`. A router needs the name of the model.
 
     :raises ProbeError: it refused, or no token came.
     """
-    body = {"prompt": "Hello", "n_predict": tokens, "temperature": 0.0, "cache_prompt": False}
-    status, answer = request(url, "/completion", body, key, timeout)
-    if status != 200 or not isinstance(answer, dict):
-        raise ProbeError(f"{url}/completion answered {status}: {_reason(answer)}", status)
-    count = answer.get("tokens_predicted")
-    if not isinstance(count, int) or count < 1:
-        raise ProbeError(f"{url}/completion answered without a token")
+    body = {"prompt": "Hello", "n_predict": 1, "temperature": 0.0, "cache_prompt": False}
+    status, answer = request(url, "/completion", _for(model, body), key, timeout)
+    count = answer.get("tokens_predicted") if status == 200 and isinstance(answer, dict) else 0
+    if not count:
+        raise ProbeError(f"{url}/completion answered {status} without a token: {_reason(answer)}", status)
     return {"text": str(answer.get("content", "")), "tokens": count}
 
 
-def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
+def one_embedding(url: str, key: str | None = None, timeout: float = 60.0, model: str | None = None) -> dict[str, Any]:
     """Have a server embed a word; returns `{dimensions}`.
 
     :raises ProbeError: it refused, or the vector is empty or all zeros.
     """
-    status, answer = request(url, "/v1/embeddings", {"input": "Hello"}, key, timeout)
+    status, answer = request(url, "/v1/embeddings", _for(model, {"input": "Hello"}), key, timeout)
     try:
         vector = answer["data"][0]["embedding"]
         good = status == 200 and any(float(value) for value in vector)
@@ -116,15 +117,42 @@ def one_embedding(url: str, key: str | None = None, timeout: float = 60.0) -> di
     return {"dimensions": len(vector)}
 
 
-def busy_slots(url: str, key: str | None = None) -> int:
-    """How many requests a server works on now; 0 where it does not say (no `/slots`, no answer)."""
+def scores(
+    url: str, query: str, texts: Sequence[str], key: str | None = None, timeout: float = 60.0, model: str | None = None
+) -> list[float]:
+    """Have a server score documents against a query; returns the scores in the order of the texts.
+
+    :raises ProbeError: it refused, or its answer has another shape.
+    """
+    body = {"query": query, "documents": list(texts)}
+    status, answer = request(url, "/v1/rerank", _for(model, body), key, timeout)
     try:
-        status, answer = request(url, "/slots", key=key, timeout=5.0)
-    except ProbeError:
-        return 0
-    if status != 200 or not isinstance(answer, list):
-        return 0
-    return sum(1 for slot in answer if isinstance(slot, dict) and slot.get("is_processing"))
+        by_index = {int(item["index"]): float(item["relevance_score"]) for item in answer["results"]}
+        found = [by_index[index] for index in range(len(texts))]
+        good = status == 200 and all(math.isfinite(score) for score in found)
+    except (KeyError, IndexError, TypeError, ValueError):
+        good = False
+    if not good:
+        raise ProbeError(f"{url}/v1/rerank answered {status}: {_reason(answer)}", status)
+    return found
+
+
+def models(url: str, key: str | None = None, timeout: float = 10.0, reload: bool = False) -> dict[str, dict[str, str]]:
+    """The models of a router: name -> `{state, kind}`; states are unloaded, loading, loaded, sleeping and failed.
+
+    :param reload: first have it read its sources again, which unloads what changed and nothing else.
+    """
+    status, answer = request(url, "/models?reload=1" if reload else "/models", key=key, timeout=timeout)
+    found = {}
+    try:
+        for item in answer["data"]:
+            said, argv = item["status"], item["status"].get("args", [])
+            kind = "rerank" if {"--rerank", "--reranking"} & set(argv) else "server"
+            kind = "embedding" if {"--embedding", "--embeddings"} & set(argv) else kind
+            found[item["id"]] = {"state": "failed" if said.get("failed") else said["value"], "kind": kind}
+    except (AttributeError, KeyError, TypeError):
+        raise ProbeError(f"{url}/models answered {status}: {_reason(answer)}", status) from None
+    return found
 
 
 def look(url: str, key: str | None = None, sleepy: bool = False, timeout: float = 10.0) -> dict[str, Any]:
@@ -161,9 +189,54 @@ def _progress(slot: dict[str, Any]) -> list[Any]:
     return [slot.get("id_task"), slot.get("n_prompt_tokens_processed"), decoded]
 
 
-def prove(kind: str, url: str, key: str | None = None, timeout: float = 60.0) -> dict[str, Any]:
-    """A real answer of the kind of work an instance does (`server` or `embedding`)."""
-    return one_embedding(url, key, timeout) if kind == "embedding" else one_token(url, key, timeout)
+def prove(
+    kind: str, url: str, key: str | None = None, timeout: float = 60.0, model: str | None = None
+) -> dict[str, Any]:
+    """A real answer of the kind of work an instance, or a model of a router, does.
+
+    Of a router, of every model that is loaded: `{models}`, name -> its proof. None is loaded or woken.
+    """
+    if kind == "router":
+        loaded = {name: item["kind"] for name, item in models(url, key).items() if item["state"] == "loaded"}
+        return {"models": {name: prove(kind, url, key, timeout, name) for name, kind in loaded.items()}}
+    if kind == "embedding":
+        return one_embedding(url, key, timeout, model)
+    if kind == "rerank":
+        return {"scores": scores(url, "Hello?", ["Hello.", "Goodbye."], key, timeout, model)}
+    return one_token(url, key, timeout, model)
+
+
+def _connection(url: str, timeout: float) -> http.client.HTTPConnection:
+    try:
+        parts = urllib.parse.urlsplit(url)
+        if parts.scheme == "unix":
+            return _OverSocket(parts.path, timeout)
+        if parts.scheme != "https":
+            return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=timeout)
+        context = ssl.create_default_context(cafile=parts.fragment or None)
+        if parts.fragment:  # it must be this very certificate, whatever names it has
+            context.check_hostname = False
+            context.verify_flags |= ssl.VerifyFlags(_PARTIAL_CHAIN)
+        return http.client.HTTPSConnection(parts.hostname or "", parts.port, timeout=timeout, context=context)
+    except (OSError, ValueError) as exc:
+        raise ProbeError(f"{url}: {exc or type(exc).__name__}") from exc
+
+
+class _OverSocket(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: str, timeout: float) -> None:
+        super().__init__("localhost", timeout=timeout)
+        self.path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def _for(model: str | None, body: dict[str, Any]) -> dict[str, Any]:
+    return {**body, "model": model} if model else body
 
 
 def _decode(text: bytes) -> Any:
@@ -179,10 +252,6 @@ def _reason(answer: Any) -> str:
     return str(answer)[:300]
 
 
-def _say(answer: dict[str, Any]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-
-
 def _main_process_lives() -> bool:
     pid = os.environ.get("MAINPID", "")
     return not pid.isdigit() or os.path.exists(f"/proc/{pid}")
@@ -192,7 +261,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Have a llama-server answer once.")
     parser.add_argument("url")
     parser.add_argument("--key-file")
-    parser.add_argument("--kind", choices=["server", "embedding"], default="server")
+    parser.add_argument("--kind", choices=KINDS, default="server")
     parser.add_argument("--timeout", type=float, default=60.0)
     parser.add_argument("--wait", type=float)
     parser.add_argument("--look", action="store_true")
@@ -200,8 +269,14 @@ def main() -> int:
     wanted = parser.parse_args()
     if wanted.wait is not None:
         state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
-        _say({"ok": state == READY, "state": state})
-        return int(state != READY)
+        said: dict[str, Any] = {"ok": state == READY, "state": state}
+    else:
+        said = _answer(wanted)
+    sys.stdout.write(json.dumps(said) + "\n")
+    return 0 if said["ok"] else 1
+
+
+def _answer(wanted: argparse.Namespace) -> dict[str, Any]:
     key = None
     try:
         if wanted.key_file:
@@ -209,13 +284,10 @@ def main() -> int:
                 key = next((line.strip() for line in file if line.strip() and not line.startswith("#")), None)
         if wanted.look:
             seen = look(wanted.url, key, wanted.sleepy)
-            _say({"ok": seen["state"] in (READY, SLEEPING), **seen})
-            return int(seen["state"] not in (READY, SLEEPING))
-        _say({"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)})
+            return {"ok": seen["state"] in (READY, SLEEPING), **seen}
+        return {"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)}
     except (ProbeError, OSError) as exc:
-        _say({"ok": False, "reason": str(exc), "status": getattr(exc, "status", 0)})
-        return 1
-    return 0
+        return {"ok": False, "reason": str(exc), "status": getattr(exc, "status", 0)}
 
 
 if __name__ == "__main__":

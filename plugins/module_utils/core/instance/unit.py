@@ -33,7 +33,8 @@ class Launch:
 
     `facts` is the content of `[X-LlamaOps]`; `model_folders` are absolute; `key_file` is the file that
     holds the API keys on the host, `start_timeout` is in seconds. `devices` are the GPUs of this host that it
-    was given, by id; `vendors` are their makers (`nvidia`, `amd`, `intel`).
+    was given, by id; `vendors` are their makers (`nvidia`, `amd`, `intel`). `presets` is the text of a router's
+    presets file.
     """
 
     instance: Instance
@@ -45,6 +46,7 @@ class Launch:
     key_file: str | None = None
     devices: tuple[str, ...] = ()
     vendors: tuple[str, ...] = ()
+    presets: str | None = None
 
     @property
     def service(self) -> str:

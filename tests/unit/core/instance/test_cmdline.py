@@ -5,27 +5,14 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import capabilities
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build.builds import Build
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import cmdline, definition, served, spec
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.lora import Lora
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.placement import Place
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.model.modelset import ModelSet
-
-HELP = (Path(__file__).parents[3] / "fixtures" / "recorded" / "llama-server-help.txt").read_text()
-
-
-def build_in(folder: Path, help_text: str = HELP) -> Build:
-    (folder / "bin").mkdir(parents=True)
-    (folder / "bin" / "llama-server").touch()
-    options = [vars(option) for option in capabilities.parse_help(help_text)]
-    (folder / "capabilities.json").write_text(json.dumps({"schema": 1, "version": "1.2.3", "options": options}))
-    return Build("b1", str(folder), {"files": {"bin/llama-server": {}}})
+from fixtures.recorded_build import HELP, build_in
 
 
 @pytest.fixture
