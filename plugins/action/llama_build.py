@@ -31,8 +31,9 @@ class ActionModule(LongJob):
     def _perform(self, arguments: dict[str, Any]) -> dict[str, Any]:
         ship = arguments.pop("ship", None)
         source = arguments.get("source") or {}
-        direct = arguments.get("active") or arguments.get("state") == "absent" or source.get("type") == "artifact"
-        if not ship or direct:
+        if arguments.get("active") or arguments.get("state") == "absent":  # a moment's work
+            return self._execute_module(module_args=arguments, task_vars=self._vars, wrap_async=self._task.async_val)
+        if not ship or source.get("type") == "artifact":
             return self._build(arguments)
         if not isinstance(ship, dict) or set(ship) - _KEYS or not ship.get("target"):
             raise AnsibleActionFail(f"ship needs target, and has nothing but {', '.join(sorted(_KEYS))}.")

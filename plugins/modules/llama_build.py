@@ -166,7 +166,8 @@ options:
     default: true
   active:
     description:
-      - Id of a build on this host to make active, for a rollback. O(source) does not count then.
+      - Id of a build on this host to make active, for a rollback, or V(previous) for the one that was active before. O(source) does not count then.
+      - No network and no compiler is needed. Instances keep running from the folder of their own build until they are deployed again.
       - Its files are compared with the manifest first.
     type: str
   keep:
@@ -194,6 +195,26 @@ options:
     description: Seconds to wait while another run changes this root.
     type: int
     default: 600
+  speed_gate:
+    description:
+      - Let C(llama-bench) compare a build with the active one before it takes its place. A slower one is kept, but the active one stays active, and the
+        module fails with both numbers. It is not asked for O(active).
+      - Both are measured in turn, and of each the best run counts.
+    type: dict
+    suboptions:
+      model:
+        description:
+          - A model set or an absolute path on the host. Take a small one of the kind you serve. V(builtin:tiny) is always there, but says little about others.
+        type: str
+        required: true
+      min_speed_ratio:
+        description: The least speed, as a part of the active build's, in every test.
+        type: float
+        default: 0.9
+      rounds:
+        description: How often each is measured at most. The first round in which the build is fast enough ends it.
+        type: int
+        default: 5
   ship:
     description:
       - Compile once for many hosts. This host builds if O(ship.builder) is its own name in the inventory, and leaves the build as an artifact in a cache on the

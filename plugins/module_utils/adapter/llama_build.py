@@ -19,6 +19,7 @@ from ..core.build.blas import VENDORS
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
 from ..core.build.means import RUNTIMES
+from ..core.build.speed import Gate
 from ..core.host import gpu
 from ..core.progress import Progress
 from ..core.tree import Tree
@@ -54,6 +55,14 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "build": {"type": "str"},
     "lock_timeout": {"type": "int", "default": 600},
+    "speed_gate": {
+        "type": "dict",
+        "options": {
+            "model": {"type": "str", "required": True},
+            "min_speed_ratio": {"type": "float", "default": 0.9},
+            "rounds": {"type": "int", "default": 5},
+        },
+    },
     "ship": {
         "type": "dict",
         "options": {"cache": {"type": "str"}, "builder": {"type": "str"}, "target": {"type": "str", "required": True}},
@@ -78,6 +87,8 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     params = module.params
     _need_libraries(module, tree)
     given = {word: params[word] for word in _WORDS}
+    gate = params["speed_gate"]
+    given["gate"] = Gate(gate["model"], gate["min_speed_ratio"], gate["rounds"]) if gate else None
     request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
     try:

@@ -32,6 +32,7 @@ from . import (
     receiving,
     recipe,
     smoke,
+    speed,
     toolchain,
 )
 from .buildplan import Plan, Request, decide
@@ -111,15 +112,34 @@ def _apply(
             receiving.prefer(plan.recipe, request)
             made = _make(tree, request, plan, tools, handle, progress)
         plan = replace(plan, build_id=made.id)
+    try:
+        _activate(tree, request, plan, progress)
+    finally:
+        _prune(tree, plan)
+    return plan
+
+
+def _activate(tree: Tree, request: Request, plan: Plan, progress: Progress) -> None:
+    """Make the build the active one, if it is fit for that here.
+
+    :raises NotProven: it is not.
+    """
     if plan.activate:
         build = builds.find(tree, plan.build_id or "")
         if request.active:
             build.verify()
         devices.require(tree, build.folder, str(build.recipe.get("backend")))
+        if request.gate and not request.active:
+            speed.prove(tree, build, request.gate, progress)
         builds.activate(tree, build)
+
+
+def _prune(tree: Tree, plan: Plan) -> None:
+    """Remove what the plan says. It counts on an activation, so when that failed the build before stays too."""
+    previous = builds.previous(tree)
     for build_id in plan.remove:
-        builds.remove(tree, build_id)
-    return plan
+        if previous is None or build_id != previous.id:
+            builds.remove(tree, build_id)
 
 
 def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: int, progress: Progress) -> Build:

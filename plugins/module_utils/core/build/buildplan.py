@@ -19,7 +19,11 @@ from .means import Means, Wanted
 from .means import find as find_means
 from .preflight import Row
 from .source import Exact, Source, git_record, recorded
+from .speed import Gate
 from .toolchain import Toolchain
+
+PREVIOUS = "previous"
+"""The build that was active before, as the one to go back to."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Request:
     """What a user asks for: the options of the module.
 
     :param artifacts: ids of builds that can be had instead of being compiled.
+    :param gate: how fast a build must be to become the active one.
     :param gpus: how many GPUs the host must have; 0: it serves from its CPU.
     """
 
@@ -42,6 +47,7 @@ class Request:
     state: str = "present"
     build: str | None = None
     artifacts: tuple[str, ...] = ()
+    gate: Gate | None = None
     architectures: Sequence[str] = ()
     cuda_home: str | None = None
     cuda_runtime: str = "bundle"
@@ -94,7 +100,7 @@ def decide(tree: Tree, request: Request, tools: Toolchain, check: bool, exact: E
     if request.state == "absent":
         return _removal(tree, recipe.check_build_id(request.build or ""))
     if request.active:
-        return _switch(tree, builds.find(tree, recipe.check_build_id(request.active)))
+        return _switch(tree, _named(tree, request.active))
     known = builds.list_builds(tree)
     if request.source.type == "artifact":
         there = None if request.force else artifact.find(known, request.source)
@@ -178,6 +184,16 @@ def _removal(tree: Tree, build_id: str) -> Plan:
         previous=_id_of(builds.previous(tree), but=build_id),
         ids=tuple(name for name in names if name != build_id),
     )
+
+
+def _named(tree: Tree, name: str) -> Build:
+    """The build that a rollback asks for: by its id, or the one that was active before."""
+    if name != PREVIOUS:
+        return builds.find(tree, recipe.check_build_id(name))
+    found = builds.previous(tree)
+    if found is None:
+        raise InvalidInput(f"In {tree.root} no build was active before this one.", "Name a build that is there.")
+    return found
 
 
 def _switch(tree: Tree, build: Build) -> Plan:
