@@ -63,8 +63,10 @@ def info(site, ansible_module):
 
 
 def test_layers_lie_on_the_workers_that_the_plan_gave_them_to(site, port, workers, info):
-    shown = site(over(port, workers, tensor_split=[2, 1]))
+    asked = over(port, workers, tensor_split=[2, 1], plan={"exact": True})
+    shown = site(asked)
     assert not shown["failed"], shown["msg"]
+    assert "warnings" not in shown  # the build, asked itself, agrees
     chat = shown["instances"]["chat"]
     assert chat["residency"] == "verified", chat["residency_reasons"]
     assert "--device RPC0,RPC1 --gpu-layers 3 --split-mode layer --tensor-split 2,1 " in chat["command_line"]
@@ -75,7 +77,7 @@ def test_layers_lie_on_the_workers_that_the_plan_gave_them_to(site, port, worker
         assert abs(taken["compute"] - row["components"]["compute"]) < 32 * MIB
     first, second = (chat["actual"][at]["weights"] for at in workers)
     assert first != second
-    again = site(over(port, workers, tensor_split=[2, 1]))
+    again = site(asked)
     assert not again["changed"] and again["instances"]["chat"]["residency"] == "verified"
     entry = info()
     assert (entry["state"], entry["residency"], entry["share"]) == ("ready", "verified", "100% RPC")

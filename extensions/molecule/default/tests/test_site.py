@@ -142,6 +142,20 @@ def test_a_memory_limit_is_a_limit(lab):
     assert shown(lab["one"], "llama-chat", "MemoryMax")["MemoryMax"] == str(2 << 30)
 
 
+def placed(host, name):
+    """State, residency and share of an instance, as llama_instance_info says them."""
+    entry = host.ansible("llamaops.llama_cpp.llama_instance_info", json.dumps({"root": ROOT}), check=False)["instances"]
+    return tuple(entry[name][key] for key in ("state", "residency", "share"))
+
+
+def test_memory_lies_where_it_was_planned_and_the_plan_limits_it(unit):
+    host, service = unit
+    assert placed(host, service[len("llama-") :]) == ("ready", "verified", "100% CPU")
+    facts = host.check_output("grep ^Plan= /etc/systemd/system/%s.service", service)
+    ceiling = json.loads(facts.partition("=")[2])["host"]["ceiling"]
+    assert shown(host, service, "MemoryMax")["MemoryMax"] in (str(ceiling // 4096 * 4096), str(2 << 30))
+
+
 def test_another_host_gets_an_answer_with_the_key_only(lab, address, key):
     url = f"http://{address}:8080/v1/chat/completions"
     status, answer = ask(lab["two"], url, key)
@@ -196,6 +210,7 @@ def test_survives_a_kill(lab):
     host.check_output("kill -KILL %s", str(old))
     wait_until(lambda: main_pid(host, "llama-chat") not in (0, old) and host.service("llama-chat").is_running)
     assert said(ask(host, "http://127.0.0.1:8080/v1/chat/completions")[1]) == tinymodel.ANSWER
+    assert placed(host, "chat") == ("ready", "verified", "100% CPU")
 
 
 def test_survives_a_reboot(lab, address, key):
@@ -205,3 +220,4 @@ def test_survives_a_reboot(lab, address, key):
     wait_until(lambda: boot_of(host) not in ("", before))
     wait_until(lambda: ask(lab["two"], f"http://{address}:8080/v1/chat/completions", key)[0] == 200)
     assert host.service("llama-chat").is_running and host.service("llama-embed").is_running
+    assert placed(host, "chat") == ("ready", "verified", "100% CPU")

@@ -78,8 +78,9 @@ def plan(
     :raises Busy: a port belongs to somebody else.
     """
     looked = [_look(tree, manager, instance, keys) for instance in instances]
-    launches = _launches(tree, manager, looked, preview, facts)
-    steps = [_step(manager, step, launches.get(step.name)) for step in looked]
+    plans = planning.Plans(tree, manager, [step.name for step in looked], facts)
+    launches = _launches(tree, manager, looked, preview, plans)
+    steps = [_step(manager, step, launches.get(step.name), plans.warnings.get(step.name, ())) for step in looked]
     leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
@@ -112,11 +113,10 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
 
 
 def _launches(
-    tree: Tree, manager: Manager, steps: Sequence[Step], preview: bool, facts: Callable[[], Mapping[str, Any]]
+    tree: Tree, manager: Manager, steps: Sequence[Step], preview: bool, plans: planning.Plans
 ) -> dict[str, unit.Launch | Prerequisite]:
     """The launch of every instance, or what it lacks. Plans that stand come first, new ones get what they leave."""
     found: dict[str, unit.Launch | Prerequisite] = {}
-    plans = planning.Plans(tree, manager, [step.name for step in steps], facts)
     parts: dict[str, launch.Parts] = {}
     for step in steps:
         if step.instance.state == "absent":
@@ -137,7 +137,7 @@ def _launches(
     return found
 
 
-def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | None) -> Step:
+def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | None, warnings: Sequence[str]) -> Step:
     if isinstance(wanted, Prerequisite):
         return _with(dataclasses.replace(step, warning=str(wanted)), ("write", "start"))
     if wanted is None:
@@ -145,6 +145,7 @@ def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | Non
     beside = manager.beside(wanted)
     beside_before = {name: files.read_text(name) for name in beside}
     step = dataclasses.replace(step, beside=beside, beside_before=beside_before)
+    step = dataclasses.replace(step, warning=" ".join(warnings))
     return decide(dataclasses.replace(step, after=manager.render(wanted), launch=wanted))
 
 

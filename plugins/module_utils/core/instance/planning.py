@@ -20,7 +20,7 @@ from ..memory.plan import Extras, Model
 from ..memory.table import Device
 from ..sizes import human
 from ..tree import Tree
-from . import candidates, learned, planned, unit
+from . import candidates, learned, measured, planned
 from .definition import Instance
 from .planned import Question
 from .record import Record
@@ -56,8 +56,8 @@ class Plans:
         self._tree = tree
         self._room = Room(manager, listed, facts, root)
         self._questions: dict[str, Question] = {}
-        self._before: dict[str, Record | None] = {}
         self._records: dict[str, Record] = {}
+        self.warnings: dict[str, list[str]] = {}
 
     def ask(self, instance: Instance, build: Build, files: Served, before: str | None, alive: bool) -> None:
         """Take up the question of an instance; its plan stands if it answers that one, see `planned.standing`."""
@@ -65,7 +65,6 @@ class Plans:
             return
         question = planned.ask(instance, build, files, self._room)
         self._questions[instance.name] = question
-        self._before[instance.name] = Record.of(unit.facts_of(before or ""))
         record = planned.standing(question, before, alive)
         if record is not None:
             self._keep(instance, record)
@@ -74,7 +73,7 @@ class Plans:
         """The plan of an instance, made now if none stands; None for a kind that has none."""
         question = self._questions.get(name)
         if question is not None and name not in self._records:
-            self._keep(question.instance, self._made(question, self._before[name]))
+            self._keep(question.instance, self._made(question))
         return self._records.get(name)
 
     def _keep(self, instance: Instance, record: Record) -> None:
@@ -82,16 +81,19 @@ class Plans:
         if instance.wanted:
             self._room.keep(instance.name, record)
 
-    def _made(self, question: Question, before: Record | None) -> Record:
+    def _made(self, question: Question) -> Record:
         local = [item for item in question.devices if item["backend"] != candidates.RPC]
         driver = self._room.facts.get("driver") if local else None
         overheads = learned.recall(self._tree, local, driver, question.build.id)
-        known = {row["id"]: row["total"] for row in before.devices} if before else {}
-        return plan(question, self._room, overheads, self._execute, known)
+        record = plan(question, self._room, overheads, self._execute)
+        if question.instance.plan.exact:
+            busy = self._room.known_totals() if question.instance.rpc else {}
+            self.warnings[question.instance.name] = measured.differences(question, record, self._execute, busy)
+        return record
 
-    def _execute(self, argv: Sequence[str]) -> Result:
+    def _execute(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Result:
         """Run a program of a build without rights."""
-        wrapped = sandbox.wrap(self._tree, argv, unit=f"llama-workers-{os.getpid()}", seconds=_SECONDS)
+        wrapped = sandbox.wrap(self._tree, argv, unit=f"llama-plan-{os.getpid()}", seconds=_SECONDS, env=env)
         return command.run(wrapped, check=False, timeout=_SECONDS + 10)
 
 
@@ -100,18 +102,18 @@ def plan(
     room: Room,
     overheads: Mapping[str, int],
     execute: Callable[[Sequence[str]], Result],
-    totals: Mapping[str, int],
 ) -> Record:
     """A new plan. It counts what is planned for others; what is stopped in the same call is free.
 
     :param overheads: bytes of the driver's own by device id, as learned.
     :param execute: runs a command without rights.
-    :param totals: bytes of RPC workers, as known before; one that serves this instance answers nobody else.
     :raises DoesNotFit: names the bytes, the limit and the cheapest change that fits; never with `plan.force`, nor for
         an instance that is not to run.
     :raises InvalidInput: llama.cpp would refuse the launch.
     """
     server = question.build.tool("llama-server")
+    remote = any(item["backend"] == candidates.RPC for item in question.devices)
+    totals = room.known_totals() if remote else {}
     described = [{**item, "total": item["total"] or totals.get(item["id"], 0)} for item in question.devices]
     devices = candidates.with_workers(described, server, execute)
     left = room.left(devices)

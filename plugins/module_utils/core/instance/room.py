@@ -72,6 +72,11 @@ class Room:
         """Bytes of memory of this host, or of the control group around it."""
         return host_memory(self._root)[0]
 
+    def known_totals(self) -> dict[str, int]:
+        """Bytes of the RPC workers in the plans of this host; a worker that serves answers nobody else."""
+        rows = [row for record, _pid in self._all().values() if record for row in record.devices]
+        return {row["id"]: row["total"] for row in rows if row["backend"] == "rpc"}
+
     def keep(self, name: str, record: Record) -> None:
         """An instance of the call stays or starts with this plan."""
         self._kept[name] = record

@@ -6,14 +6,17 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build.builds import Build
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.command import Result
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput, NotProven, Untrusted
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
+    candidates,
     cmdline,
     definition,
     learned,
@@ -113,6 +116,14 @@ def host(tmp_path, plant):
     return Host(tmp_path, plant)
 
 
+def _damage(path: Path) -> None:
+    """Spoil the header of a file, so that size and time stay."""
+    seen = path.stat()
+    with path.open("r+b") as file:
+        file.write(b"none")
+    os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+
+
 def ids(record: Record) -> list[str]:
     return [row["id"] for row in record.devices]
 
@@ -183,9 +194,10 @@ def test_a_plan_stands_while_memory_moves_and_things_are_learned(host):
     learned.remember(host.tree, host.gpus, host.driver, host.build("cuda").id, {"GPU-a": 2 * GIB})
     assert host.plan(entry)["chat"] == before
     assert host.plan({**entry, "options": {"metrics": True}})["chat"] == before
-    (host.folder / "llama3.1-8b.gguf").rename(host.folder / "moved.gguf")  # its header is not even read
-    (host.folder / "llama3.1-8b.gguf").hardlink_to(host.folder / "moved.gguf")
+    _damage(Path(entry["model"]))  # whose header is not even read
     assert host.plan(entry)["chat"] == before
+    with pytest.raises(Untrusted):
+        host.plan({**entry, "parallel": 2})
 
 
 @pytest.mark.parametrize(
@@ -298,6 +310,39 @@ def test_devices_are_named_by_what_stays_the_same(host):
         host.plan({**entry, "devices": {"count": 2, "name": "A100"}})
     with pytest.raises(InvalidInput, match="drives no device of this host"):
         host.plan({**entry, "devices": ["GPU-a"]}, backend="cpu")
+
+
+LISTED = """\
+Available devices:
+  RPC0: 10.0.0.7:50052 (24105 MiB, 24105 MiB free)
+  RPC1: 10.0.0.8:50052 (80000 MiB, 79000 MiB free)
+"""
+
+
+def test_workers_tell_their_memory_once(host):
+    asked = []
+
+    def execute(argv):
+        asked.append(list(argv))
+        return Result(tuple(argv), 0, LISTED, "", 0.1)
+
+    gpu = {"id": "GPU-a", "backend": "cuda", "total": 1}
+    remote = [{"id": f"10.0.0.{number}:50052", "backend": "rpc", "total": 0} for number in (7, 8)]
+    found = candidates.with_workers([*remote, gpu], "/b/llama-server", execute)
+    assert [item["total"] for item in found] == [24105 << 20, 80000 << 20, 1]
+    assert asked == [["/b/llama-server", "--rpc", "10.0.0.7:50052,10.0.0.8:50052", "--list-devices"]]
+    assert candidates.with_workers(found, "/b/llama-server", execute) == found and len(asked) == 1
+    with pytest.raises(NotProven, match="only 2 tell"):
+        candidates.with_workers([*remote, {**remote[0], "id": "10.0.0.9:50052"}], "/b/llama-server", execute)
+
+
+def test_what_no_variable_can_choose_keeps_its_own_number():
+    cards = [{"id": f"pci:0000:0{number}:00.0", "backend": "hip", "position": number} for number in (1, 2)]
+    assert [row["flag"] for row in candidates.ordered(cards[1:])] == ["ROCm2"]
+    assert [row["flag"] for row in candidates.ordered([{**cards[1], "id": "GPU-1f"}])] == ["ROCm0"]
+    assert [row["flag"] for row in candidates.ordered([{**cards[0], "backend": "vulkan"}])] == ["Vulkan1"]
+    worker = {"id": "10.0.0.7:50052", "backend": "rpc"}
+    assert candidates.ordered([worker])[0] == {"flag": "RPC0", "buffer": "10.0.0.7:50052"}
 
 
 @pytest.mark.parametrize(
