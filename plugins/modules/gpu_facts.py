@@ -260,10 +260,12 @@ ansible_facts:
               type: dict
               sample: {gpu: 7, memory: 3}
             processes:
-              description: Who uses it, C(compute) or C(graphics), with the memory in bytes.
+              description:
+                - Who uses it, C(compute) or C(graphics), with the memory in bytes, the name of the program and the service
+                  it belongs to.
               type: list
               elements: dict
-              sample: [{pid: 4242, kind: compute, used: 1073741824}]
+              sample: [{pid: 4242, kind: compute, used: 1073741824, command: llama-server, unit: llama-chat.service}]
             reasons:
               description: For fields that are V(null), or whose value is doubtful, why, by the name of the field.
               type: dict

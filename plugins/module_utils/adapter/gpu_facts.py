@@ -39,8 +39,9 @@ def run(module: AnsibleModule) -> dict[str, Any]:
     facts = gpu.read(expected=expected)
     facts["host"]["storage"] = machine.storage(tree.root) if tree else None
     facts["build"] = _checked(tree, facts["devices"]) if tree else None
-    warnings = facts["build"]["differences"] if facts["build"] else []
-    return {"changed": False, "ansible_facts": {"llama_gpu": facts}, "warnings": warnings}
+    for sentence in facts["build"]["differences"] if facts["build"] else ():
+        module.warn(sentence)
+    return {"changed": False, "ansible_facts": {"llama_gpu": facts}}
 
 
 def _checked(tree: Tree, devices: list[dict[str, Any]]) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import LlamaOpsError, MissingLibrary
 from ..files import read_text
-from . import amd, drm, intel, machine, nvml
+from . import amd, drm, intel, machine, nvml, process
 
 SCHEMA = 1
 BACKENDS = ("cuda", "hip", "vulkan")  # in this order where a host has several
@@ -101,8 +101,10 @@ def look(root: str = "/", expected: int | None = None) -> Seen:
     others = _others(root, bus)
     numa = {gpu.address: gpu.numa for gpu in bus}
     devices = [{**device, "numa": numa.get(device["pci"])} for device in [*reading.devices, *others]]
+    contained = machine.container(root) is not None
+    _name_processes(devices, None if contained else os.path.join(root, "proc"))
     # a container sees GPUs on the bus that were not given to it; a stated number decides by itself
-    strict = machine.container(root) is None and expected is None
+    strict = not contained and expected is None
     notes += _left_out(bus, {device["pci"] for device in devices}, strict)
     if not bus and not devices:
         notes.insert(0, "No GPU is on the PCI bus.")
@@ -152,6 +154,17 @@ def _others(root: str, bus: Sequence[BusGPU]) -> list[dict[str, Any]]:
             if device is not None:
                 found.append(device)
     return found
+
+
+def _name_processes(devices: Sequence[Mapping[str, Any]], proc: str | None) -> None:
+    """Say of every process on a device, or on a part of one, whose it is.
+
+    :param proc: where processes are seen; None in a container, whose numbers are others than those of the driver.
+    """
+    parts = [part for device in devices for part in device.get("mig_devices") or ()]
+    for holder in [*devices, *parts]:
+        for entry in holder.get("processes") or ():
+            entry.update(process.owner(entry["pid"], proc) if proc else {"command": None, "unit": None})
 
 
 def _shared(device: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:

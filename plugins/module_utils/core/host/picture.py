@@ -58,7 +58,8 @@ def _rows(device: Mapping[str, Any]) -> Iterator[tuple[str, ...]]:
 def _notes(facts: Mapping[str, Any]) -> Iterator[str]:
     for device in facts["devices"]:
         for process in device.get("processes") or ():
-            yield f"- {device['id']}: process {process['pid']} ({process['kind']}) holds {_size(process['used'])}"
+            who = process.get("unit") or process.get("command") or process["kind"]
+            yield f"- {device['id']}: process {process['pid']} ({who}) holds {_size(process['used'])}"
         rows = device.get("remapped_rows") or {}
         if rows.get("failure") or rows.get("pending"):
             state = "cannot replace damaged memory any more" if rows["failure"] else "will replace memory at its reset"

@@ -52,6 +52,11 @@ def arguments(pid: int, proc: str = "/proc") -> tuple[str, ...]:
     return tuple(text.rstrip("\0").split("\0")) if text else ()
 
 
+def owner(pid: int, proc: str = "/proc") -> dict[str, str | None]:
+    """`{command, unit}`: the short name of a program, and the service it belongs to; None where it cannot be seen."""
+    return {"command": _read(proc, pid, "comm").strip() or None, "unit": unit_of(pid, proc)}
+
+
 def unit_of(pid: int, proc: str = "/proc") -> str | None:
     """The innermost systemd service or scope of a process (cgroup v1's name=systemd, or v2)."""
     for line in _read(proc, pid, "cgroup").splitlines():

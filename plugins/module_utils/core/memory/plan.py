@@ -103,6 +103,11 @@ def _fetches(launch: Launch, backends: Sequence[str]) -> bool:
     return launch.op_offload and any(backend in _STAGED for backend in backends)
 
 
+def headroom(total: int) -> int:
+    """Bytes that are kept free on a device of this size, of an architecture that was measured."""
+    return max(_HEADROOM, total // _HEADROOM_SHARE)
+
+
 def assemble(model: Model, launch: Launch, devices: Sequence[Device], extras: Extras | None = None) -> Table:
     """The table of a launch on these devices, in the order in which they are given to llama-server.
 
@@ -133,7 +138,7 @@ def _cells(
     first = number == 0
     used = bool(count or output or draft[number])
     computed = parts.compute.bytes[number] + _f16_copies(device, launch, parts)
-    headroom = max(_HEADROOM, device.total // _HEADROOM_SHARE) + (0 if parts.compute.measured else computed // 4)
+    spare = headroom(device.total) + (0 if parts.compute.measured else computed // 4)
     kind = MODEL if parts.compute.measured and not parts.compute.mixed else BOUND
     learned = extras.learned.get(device.id)
     context_cell = (
@@ -158,7 +163,7 @@ def _cells(
     }
     if used:
         cells["driver_context"] = context_cell
-        cells["headroom"] = Cell(headroom, BOUND, "kept free")
+        cells["headroom"] = Cell(spare, BOUND, "kept free")
     return cells
 
 

@@ -91,7 +91,7 @@ def test_two_devices_and_unsupported_fields(plant, driver):
         "power_range_watts": {"min": 200.0, "max": 700.0},
         "temperature_celsius": 41,
         "utilization_percent": {"gpu": 7, "memory": 3},
-        "processes": [{"pid": 4242, "kind": "compute", "used": GIB}],
+        "processes": [{"pid": 4242, "kind": "compute", "used": GIB, "command": None, "unit": None}],
         "reasons": {"processes.graphics": "the driver is older than this question"},
     }
     unknown = (

@@ -62,6 +62,8 @@ def test_a_radeon(plant):
         "sys/class/kfd/kfd/proc/4711/vram_1001": "5368709120\n",
         "proc/4711/fd/5": "-> /dev/dri/renderD128",
         "proc/4711/fdinfo/5": f"drm-driver:\tamdgpu\ndrm-client-id:\t3\ndrm-pdev:\t{XTX}\ndrm-memory-vram:\t1024 KiB\n",
+        "proc/4711/comm": "llama-server\n",
+        "proc/4711/cgroup": "0::/system.slice/llama-chat.service\n",
         "proc/900/fd/7": "-> /dev/dri/card1",
         "proc/900/fdinfo/7": f"drm-driver:\tamdgpu\ndrm-client-id:\t4\ndrm-pdev:\t{XTX}\ndrm-resident-vram:\t64 MiB\n"
         "drm-total-vram:\t90 MiB\n",
@@ -92,8 +94,8 @@ def test_a_radeon(plant):
         "power_limit_watts": 339.0,
         "utilization_percent": {"gpu": 17, "memory": None},
         "processes": [
-            {"pid": 4711, "kind": "compute", "used": 5 * GIB},
-            {"pid": 900, "kind": "graphics", "used": 64 * MIB},
+            {"pid": 4711, "kind": "compute", "used": 5 * GIB, "command": "llama-server", "unit": "llama-chat.service"},
+            {"pid": 900, "kind": "graphics", "used": 64 * MIB, "command": None, "unit": None},
         ],
         "reasons": {},
     }
@@ -167,7 +169,7 @@ def test_a_gpu_of_intel_by_the_driver_xe(plant):
     (found,) = gpu.read(plant({**HOST, **tree}))["devices"]
     assert (found["id"], found["backend"], found["total"]) == (f"pci:{ARC}", "vulkan", 12 * GIB)
     assert (found["used"], found["free"]) == (4 * GIB, 8 * GIB)  # one client with two open files counts once
-    assert found["processes"] == [{"pid": 77, "kind": "graphics", "used": 4 * GIB}]
+    assert found["processes"] == [{"pid": 77, "kind": "graphics", "used": 4 * GIB, "command": None, "unit": None}]
 
 
 def test_a_gpu_of_intel_by_the_driver_i915(plant):
