@@ -52,7 +52,7 @@ class Gpu:
 @dataclass
 class Host:
     """A host. `ram` and `disk` are what can still be planned (None: not known), `islands` its GPUs in groups: connected
-    by links of their own, on one NUMA node, on one host."""
+    by links of their own, on one NUMA node, on one host. `running` are replicas seen on a GPU."""
 
     name: str
     gpus: list[Gpu]
@@ -65,7 +65,7 @@ class Host:
     models: set[str] = field(default_factory=set)
     entries: set[str] = field(default_factory=set)
     islands: list[list[list[int]]] = field(default_factory=list)
-    workers: set[int] = field(default_factory=set)
+    running: set[str] = field(default_factory=set)
     signature: tuple[Any, ...] = ()
 
     @property
@@ -112,6 +112,8 @@ def read(
         names={instance for variable in others for instance in variable},
         islands=islands(devices, facts.get("topology") or ()),
     )
+    units = {process.get("unit") for device in devices for process in device.get("processes") or ()}
+    found.running = {instance for instance in placed or {} if f"llama-{instance}.service" in units}
     found.sign()
     return found
 

@@ -37,6 +37,7 @@ class Bound:
     kept: bool = False
     moved: str = ""
     workers: tuple[spans.Worker, ...] = ()
+    disk: int = 0
 
     @property
     def name(self) -> str:
@@ -176,6 +177,8 @@ def _stays(entry: Wanted, fleet: Fleet, host: Host, name: str, record: Mapping[s
         return "another replica is there, and spread is hosts", slots
     if name in host.names:
         return f"another instance is called {name}", slots
+    if record["entry"] and record["entry"]["port"] in host.ports:
+        return f"another instance has the port {record['entry']['port']}", slots
     for slot, size in zip(slots, record["bytes"].values()):
         item = host.gpus[slot]
         if item.closed or (entry.exclusive and not item.empty):
@@ -188,7 +191,7 @@ def _stays(entry: Wanted, fleet: Fleet, host: Host, name: str, record: Mapping[s
 def _rebind(entry: Wanted, name: str, record: Mapping[str, Any], fleet: Fleet, host: Host, slots: Sequence[int],
             found: Placement) -> None:  # fmt: skip
     """Keep a replica as it is written."""
-    _occupy(entry, name, host, int(record["entry"]["port"]), int(record["ram"]), 0)
+    _occupy(entry, name, host, int(record["entry"]["port"]), int(record["ram"]), int(record["disk"]))
     fleet.take(host, slots, list(record["bytes"].values()), entry.exclusive)
     workers = spans.reserve(fleet, record["workers"])
     found.bound.append(
@@ -203,7 +206,8 @@ def _rebind(entry: Wanted, name: str, record: Mapping[str, Any], fleet: Fleet, h
             record["why"],
             kept=True,
             workers=workers,
-        )  # fmt: skip
+            disk=record["disk"],
+        )
     )
 
 
@@ -215,23 +219,24 @@ def _bind(
     port = search.free_port(entry, host)
     if port is None:
         raise InvalidInput(f"llama_fleet: {name} has no free port on {host.name}.")
-    ids = [host.gpus[slot].id for slot in spot.gpus]
-    _occupy(entry, name, host, port, spot.need.ram, 0 if kept else needs.source(entry).size)
+    ids, disk = [host.gpus[slot].id for slot in spot.gpus], needs.source(entry).size
+    _occupy(entry, name, host, port, spot.need.ram, disk)
     fleet.take(host, spot.gpus, spot.need.sizes, entry.exclusive)
     written = {**entry.entry, "port": port, "devices": ids, **dict(spot.need.changed)}
     if spot.need.split:
         written["tensor_split"] = list(spot.need.split)
     sizes = dict(zip(ids, spot.need.sizes))
-    return Bound(entry, number, host.name, written, sizes, spot.need.ram, spot.need.rung, spot.why, kept, moved)
+    need = spot.need
+    return Bound(entry, number, host.name, written, sizes, need.ram, need.rung, spot.why, kept, moved, disk=disk)
 
 
 def _bind_span(entry: Wanted, number: int, span: spans.Span, fleet: Fleet, needs: Needs, moved: str = "") -> Bound:
     """Take the places of a head and its workers."""
-    host, name = span.head, entry.replica(number)
+    host, name, disk = span.head, entry.replica(number), needs.source(entry).size
     port = search.free_port(entry, host)
     if port is None:
         raise InvalidInput(f"llama_fleet: {name} has no free port on {host.name}.")
-    _occupy(entry, name, host, port, span.need.ram, needs.source(entry).size)
+    _occupy(entry, name, host, port, span.need.ram, disk)
     fleet.take(host, [slot for slot, _size in span.local], [size for _slot, size in span.local], entry.exclusive)
     workers = spans.take(fleet, name, span)
     ids = [host.gpus[slot].id for slot, _size in span.local]
@@ -244,9 +249,8 @@ def _bind_span(entry: Wanted, number: int, span: spans.Span, fleet: Fleet, needs
         "tensor_split": list(span.need.split),
     }
     sizes = {host.gpus[slot].id: size for slot, size in span.local}
-    return Bound(
-        entry, number, host.name, written, sizes, span.need.ram, span.need.rung, span.why, False, moved, workers
-    )
+    ram, rung = span.need.ram, span.need.rung
+    return Bound(entry, number, host.name, written, sizes, ram, rung, span.why, False, moved, workers, disk)
 
 
 def _occupy(entry: Wanted, name: str, host: Host, port: int, ram: int, disk: int) -> None:
@@ -254,7 +258,7 @@ def _occupy(entry: Wanted, name: str, host: Host, port: int, ram: int, disk: int
     host.names.add(name)
     host.ports.add(port)
     host.ram -= ram
-    if host.disk is not None and entry.key not in host.models:
+    if host.disk is not None and entry.key not in host.models and name not in host.running:
         host.disk -= disk
     host.models.add(entry.key)
 

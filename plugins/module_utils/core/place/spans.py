@@ -74,7 +74,7 @@ def _of_zone(wanted: Wanted, name: str, hosts: Sequence[Host], needs: Needs) -> 
             if suits(wanted, item) and item.room > 0 and not item.part
         ]
         need = needs.on(replace(wanted, count=0), devices, (*wanted.allow, RPC))
-        if need.fits and not admits(wanted, name, head, need, needs.source(wanted).size):
+        if need.fits and need.rung == RPC and not admits(wanted, name, head, need, needs.source(wanted).size):
             return _span(head, remote, need)
     return None
 

@@ -109,7 +109,9 @@ def _entry(
     own = {key: value for key, value in entry.items() if key not in PLACING and value is not None}
     instance = definition.read({**_inherited(defaults, own), "name": name}, _ANYWHERE)
     _check(where, instance)
-    devices = instance.devices
+    devices, span = instance.devices, values.switch(where, "span", entry.get("span", False))
+    if span and devices and devices.count:
+        raise InvalidInput(f"{where} wants so many GPUs of one host, and span.", "Leave devices.count or span out.")
     return Wanted(
         name=name,
         key=model_name(own.get("model", defaults.get("model")), models),
@@ -120,7 +122,7 @@ def _entry(
         exclusive=values.switch(where, "exclusive", entry.get("exclusive", False)),
         spread=values.choice(where, "spread", entry.get("spread", HOSTS), (HOSTS, NONE)) == HOSTS,
         hosts=_hosts(where, entry.get("hosts", ()), known),
-        span=values.switch(where, "span", entry.get("span", False)),
+        span=span,
         count=devices.count if devices else 0,
         gpu=devices.name if devices else "",
         port=instance.port,

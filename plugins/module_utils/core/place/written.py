@@ -14,7 +14,7 @@ from ..sizes import human
 from .place import Bound, Placement
 
 INSTANCES, RECORDS, WORKERS = "llama_instances__placed", "llama_placement", "llama_rpc_workers__placed"
-FIELDS = ("fleet", "replica", "spec", "bytes", "ram", "rung", "why", "workers", "worker", "devices")
+FIELDS = ("fleet", "replica", "spec", "bytes", "ram", "disk", "rung", "why", "workers", "worker", "devices")
 
 
 def documents(placement: Placement, hosts: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -36,6 +36,7 @@ def _record(bound: Bound) -> dict[str, Any]:
         "spec": bound.wanted.spec,
         "bytes": dict(bound.sizes),
         "ram": bound.ram,
+        "disk": bound.disk,
         "rung": bound.rung,
         "why": bound.why,
     }
@@ -70,6 +71,7 @@ def standing(instances: Mapping[str, Any], records: Mapping[str, Any], where: st
             "spec": given.get("spec") if complete else None,
             "bytes": dict(sizes),
             "ram": int(given.get("ram", 0)),
+            "disk": int(given.get("disk", 0)),
             "rung": str(given.get("rung", "")),
             "why": str(given.get("why", "")),
             "workers": list(given.get("workers", ())),

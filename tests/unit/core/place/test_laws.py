@@ -51,7 +51,7 @@ entries = st.fixed_dictionaries(
         "plan": st.builds(lambda rung: {"allow": [rung]}, st.sampled_from(["n_cpu_moe", "cache_type", "ctx_size"])),
         "span": st.booleans(),
     },
-)
+).map(lambda entry: {**entry, "span": False} if "devices" in entry else entry)
 fleets = st.dictionaries(st.sampled_from(["a", "b", "c", "d"]), entries, max_size=4)
 few = settings(max_examples=25)
 

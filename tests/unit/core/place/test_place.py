@@ -173,6 +173,23 @@ def test_why_a_replica_moves_or_goes():
     assert run({}, described, before).moves == ["x is removed from beta: no longer asked for."]
 
 
+def test_what_a_running_replica_has_on_disk_is_not_counted_again():
+    fleet = {"x": {"model": EIGHT}, "y": {"model": SMALL, "port": 8081}}
+    plain = {"alpha": facts(card("a", 80), disk=5)}
+    before = documents(run({"x": fleet["x"]}, plain), plain)
+    assert run(fleet, plain, before).refusals[0].reasons == ("1 host: disk",)
+    ours = [{"pid": 1, "kind": "compute", "used": 7 * GIB, "unit": "llama-x.service", "command": "llama-server"}]
+    assert "y" in where(run(fleet, {"alpha": facts(card("a", 80, used=7 * GIB, processes=ours), disk=5)}, before))
+
+
+def test_a_port_that_another_instance_took_is_left_to_it():
+    described = {"alpha": facts(card("a", 80))}
+    before = documents(run({"x": {"model": SMALL, "replicas": 2, "spread": "none"}}, described), described)
+    others = {"alpha": [{"mine": {"port": 8080}}]}
+    moved = run({"x": {"model": SMALL, "replicas": 2, "spread": "none"}}, described, before, others=others)
+    assert len(moved.refusals) == 1 and "another instance has the port 8080" in moved.moves[0]
+
+
 def test_a_place_may_be_wished_for_by_hand():
     described = {"alpha": facts(card("a", 80)), "beta": facts(card("b", 24))}
     by_hand = {"alpha": {written.RECORDS: {"x": {"fleet": "x", "replica": 1, "devices": ["GPU-a"]}}}}
@@ -222,6 +239,7 @@ MISTAKES = {
     "replicas": ({"x": {"model": SMALL, "replicas": -1}}, "replicas must be a whole number"),
     "devices": ({"x": {"model": SMALL, "devices": ["GPU-a"]}}, "names its devices itself"),
     "no GPU": ({"x": {"model": SMALL, "devices": "none"}}, "names its devices itself"),
+    "span": ({"x": {"model": SMALL, "devices": {"count": 2}, "span": True}}, "and span"),
     "rung": ({"x": {"model": SMALL, "plan": {"allow": ["ctx"]}}}, "ctx_size"),
     "kind": ({"x": {"kind": "router", "models": {}}}, "models"),
     "name": ({"x": {"model": SMALL, "replicas": 2}, "x-2": {"model": SMALL}}, "would be called 'x-2'"),
