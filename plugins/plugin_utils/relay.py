@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -28,6 +29,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import pro
 _PIECE = 8 << 20  # bytes
 _PATIENCE = 300.0  # seconds to wait for a host that cannot be reached
 _PAUSE = 5.0
+_BECAME = re.compile(rb"\ABECOME-SUCCESS-[a-z]+\r?\n")  # what sudo and the like are made to say
 
 
 class Relay:
@@ -39,7 +41,7 @@ class Relay:
         if host not in task_vars["hostvars"]:
             raise AnsibleActionFail(f"relay_from names {host!r}, which is no host of the inventory.")
         self._to, self._host, self._show, self._interval = action, host, show, interval
-        self._from = _action_on(action, task_vars["hostvars"][host])
+        self._source = _connection(action, task_vars["hostvars"][host])
 
     def bring(self, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """Bring files: pairs of the path there, and what gguf_model says is missing here."""
@@ -69,15 +71,20 @@ class Relay:
     def _read(self, path: str, at: int, size: int) -> bytes:
         count = min(_PIECE, size - at)
         words = ["dd", f"if={path}", "bs=1M", "iflag=skip_bytes,count_bytes", f"skip={at}", f"count={count}"]
-        # with something to read, no terminal is made, which would change bytes
-        said = self._from._low_level_execute_command(
-            shlex.join([*words, "status=none"]), in_data=b"\n", encoding_errors="surrogateescape"
-        )
-        data = str(said["stdout"]).encode("utf-8", "surrogateescape")
-        if said["rc"] or len(data) != count:
-            why = str(said["stderr"]).strip()[:300] or f"{len(data)} of {count} bytes came"
+        rc, data, errors = self._run(shlex.join([*words, "status=none"]))
+        if rc or len(data) != count:
+            why = errors.decode(errors="replace").strip()[:300] or f"{len(data)} of {count} bytes came"
             raise AnsibleActionFail(f"{self._host} does not give {path} from byte {at} on: {why}.")
         return data
+
+    def _run(self, line: str) -> tuple[int, bytes, bytes]:
+        """Status and output of a command on the other host, as bytes: text would cost more than the transport."""
+        become = self._source.become
+        if become:
+            line = become.build_become_command(line, self._source._shell)
+        # with something to read, no terminal is made, which would change bytes
+        rc, data, errors = self._source.exec_command(line, in_data=b"\n", sudoable=bool(become))
+        return rc, _BECAME.sub(b"", data, count=1), errors
 
     def _write(self, part: str, at: int, data: bytes) -> None:
         words = ["dd", f"of={part}", "bs=1M", "iflag=fullblock", "oflag=seek_bytes", f"seek={at}", "conv=notrunc"]
@@ -100,15 +107,16 @@ class Relay:
                 "What came is kept; run this again."
             ) from exc
         self._show(f"the connection was lost while models came from {self._host}; going on")
-        for action in (self._from, self._to):
+        for connection in (self._source, self._to._connection):
             with contextlib.suppress(Exception):
-                action._connection.reset()
+                connection.reset()
         time.sleep(_PAUSE)
 
 
-def _action_on(action: ActionBase, known: Mapping[str, Any]) -> ActionBase:
-    """The same kind of action on another host, reached and with the rights that its variables say."""
+def _connection(action: ActionBase, known: Mapping[str, Any]) -> Any:
+    """A connection to another host, reached and with the rights that its variables say."""
     context = action._play_context.copy()
+    context.no_log = True  # else plugins make text of every piece for their log
     keys = action._task.dump_attrs()
     name = str(known.get("ansible_connection") or action._task.connection or C.DEFAULT_TRANSPORT)
     connection = connection_loader.get(
@@ -125,14 +133,7 @@ def _action_on(action: ActionBase, known: Mapping[str, Any]) -> ActionBase:
             raise AnsibleActionFail(f"There is no become plugin {method!r}.")
         become.set_options(task_keys=keys, var_options=_options("become", become._load_name, known))
         connection.set_become_plugin(become)
-    return type(action)(
-        task=action._task,
-        connection=connection,
-        play_context=context,
-        loader=action._loader,
-        templar=action._templar,
-        shared_loader_obj=action._shared_loader_obj,
-    )
+    return connection
 
 
 def _options(kind: str, name: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -392,6 +392,13 @@ def test_wrong_bytes_of_a_killed_run_cost_one_more_download_and_no_more(tree, br
     assert hub.ranges == ["bytes=200000-", ""]
 
 
+def test_a_hub_that_offers_xet_gives_the_same_bytes_over_http(bring, hub):
+    hub.push(REPO, {"m-Q8_0.gguf": TINY})
+    hub.xet = True
+    assert bring("m", f"{REPO}:Q8_0").after.files[0].sha256 == DIGEST
+    assert not [path for _server, _method, path, _authorization in hub.requests if "xet" in path]
+
+
 def test_a_server_without_ranges_starts_again(bring, hub, tree):
     hub.push(REPO, {"m-Q8_0.gguf": TINY})
     hub.no_ranges, hub.cuts = True, 1
