@@ -18,7 +18,7 @@ from ansible_runs import COLLECTIONS, REPOSITORY
 MODULE = REPOSITORY / "plugins" / "modules" / "llama_build.py"
 
 
-def run_build(folder: Path, check: bool = False, **args: Any) -> dict[str, Any]:
+def run_build(folder: Path, check: bool = False, env: dict[str, str] | None = None, **args: Any) -> dict[str, Any]:
     """The result of the module with these arguments, in the user scope; several may run at once.
 
     :param folder: takes the file of the arguments.
@@ -28,7 +28,7 @@ def run_build(folder: Path, check: bool = False, **args: Any) -> dict[str, Any]:
     file.write_text(json.dumps({"ANSIBLE_MODULE_ARGS": given}))
     done = subprocess.run(
         [sys.executable, MODULE, file],
-        env={**os.environ, "PYTHONPATH": str(COLLECTIONS)},
+        env={**os.environ, "PYTHONPATH": str(COLLECTIONS), **(env or {})},
         capture_output=True,
         text=True,
         check=False,
