@@ -67,12 +67,13 @@ def test_mistakes_are_named(ansible_module, model):
     assert result["failed"] and "root" in result["msg"]
 
 
-def test_the_playbook_shows_a_bar_for_every_device(play, model):
+def test_the_playbook_shows_a_bar_for_every_device_and_keeps_the_drawing(play, model, tmp_path):
     run = play(
         TESTS.parent / "playbooks" / "plan.yml",
-        {"model": model("llama3.1-8b"), "devices": gpus(24), "options": {"ctx_size": 8192}},
+        {"model": model("llama3.1-8b"), "devices": gpus(24), "options": {"ctx_size": 8192}, "svg": str(tmp_path)},
     )
     assert run.rc == 0, run.output
+    ElementTree.fromstring((tmp_path / "localhost.svg").read_text())
     assert "WWWWW" in run.output and "kv_cache" in run.output
 
 

@@ -13,6 +13,7 @@ from .table import COMPONENTS, HOST_COMPONENTS
 
 _GIB = 1 << 30
 _WIDTH = 48  # characters of a bar
+_BAR, _ROW, _LEFT = 640, 46, 10  # of the drawing
 # One letter and one colour a component; the palette is told apart by people who see few colours (Okabe and Ito).
 _LETTERS = dict(zip(COMPONENTS, "WKRCPDXSH"))
 _COLOURS = dict(
@@ -33,7 +34,9 @@ def text(answer: Mapping[str, Any]) -> list[str]:
     host = plan["host"]
     lines += ["", f"host: {_size(host['resident'])} resident, {_size(host['sum'])} with what the page cache may drop"]
     lines += [f"  {_part(name, cell)}" for name, cell in _cells(host, HOST_COMPONENTS)]
-    flags = ", ".join(f"{key} {_value(value)}" for key, value in plan["options"].items() if value not in ([], 0))
+    flags = ", ".join(
+        f"{key} {_value(value)}" for key, value in plan["options"].items() if value is False or value not in ([], 0)
+    )
     lines += ["", f"options: {flags}", *(f"- {reason}" for reason in plan["reasons"])]
     return [*lines, f"- {answer['next_gib_buys']}"] if answer["next_gib_buys"] else lines
 
@@ -85,31 +88,41 @@ def svg(answer: Mapping[str, Any]) -> str:
     """The devices as bars in SVG. What strangers wrote (names of devices) is escaped."""
     devices = answer["plan"]["devices"]
     largest = max((_scale(device) for device in devices), default=1)
-    width, row, left = 640, 46, 10
-    shapes = []
-    for number, device in enumerate(devices):
-        top = 14 + number * row
-        shapes.append(f'<text x="{left}" y="{top}">{escape(_title(device))}</text>')
-        at = float(left)
-        for name, cell in _parts(device):
-            part = width * cell["bytes"] / largest
-            tip = escape(f"{name}: {_size(cell['bytes'])} ({cell['kind']}) {cell['why']}")
-            shapes.append(
-                f'<rect x="{at:.1f}" y="{top + 5}" width="{part:.1f}" height="18" fill="{_COLOURS[name]}">'
-                f"<title>{tip}</title></rect>"
-            )
-            at += part
-        edge = left + width * _room(device) / largest
-        shapes.append(f'<path d="M{edge:.1f} {top + 3}v22" stroke="#000" stroke-width="2"/>')
-    foot = 14 + len(devices) * row
+    foot = 22 + len(devices) * _ROW
+    shapes = [part for number, device in enumerate(devices) for part in _bar(device, 22 + number * _ROW, largest)]
     for number, name in enumerate(COMPONENTS):
-        x, y = left + number % 5 * 128, foot + number // 5 * 18
+        x, y = _LEFT + number % 5 * 128, foot + number // 5 * 18
         shapes.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{_COLOURS[name]}"/>')
         shapes.append(f'<text x="{x + 14}" y="{y}">{name}</text>')
+    width, height = _BAR + 2 * _LEFT, foot + 30
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width + 2 * left} {foot + 30}" role="img" '
-        f'font-family="sans-serif" font-size="11"><title>Memory of every device</title>{"".join(shapes)}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
+        f'font-family="sans-serif" font-size="11"><title>Memory of every device</title>'
+        f'<rect width="{width}" height="{height}" fill="#fff"/>{"".join(shapes)}</svg>\n'
     )
+
+
+def _bar(device: Mapping[str, Any], top: int, largest: int) -> Iterator[str]:
+    """One device: its name and how much is left or missing, a frame for its room, and a box for every part."""
+    short = device["left"] < 0
+    left = f"{_size(-device['left'])} missing" if short else f"{_size(device['left'])} left"
+    yield f'<text x="{_LEFT}" y="{top}">{escape(_title(device))}</text>'
+    colour = "#c00" if short else "#000"
+    yield f'<text x="{_LEFT + _BAR}" y="{top}" text-anchor="end" fill="{colour}">{left}</text>'
+    at = float(_LEFT)
+    for name, cell in _parts(device):
+        part = _BAR * cell["bytes"] / largest
+        tip = escape(f"{name}: {_size(cell['bytes'])} ({cell['kind']}) {cell['why']}")
+        yield (
+            f'<rect x="{at:.1f}" y="{top + 5}" width="{part:.1f}" height="18" fill="{_COLOURS[name]}">'
+            f"<title>{tip}</title></rect>"
+        )
+        if part >= 60:
+            ink = "#fff" if name in ("weights", "compute", "draft") else "#000"
+            yield f'<text x="{at + 4:.1f}" y="{top + 18}" fill="{ink}">{_size(cell["bytes"])}</text>'
+        at += part
+    room = _BAR * _room(device) / largest
+    yield f'<rect x="{_LEFT}" y="{top + 5}" width="{room:.1f}" height="18" fill="none" stroke="{colour}"/>'
 
 
 def _title(device: Mapping[str, Any]) -> str:
