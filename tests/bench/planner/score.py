@@ -1,10 +1,15 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""score.py [--rows]: the memory model against the recorded rows of llama.cpp, as one table; --rows names the misses."""
+"""score.py [--rows]: the memory model against the recorded rows of llama.cpp, as one table; --rows names the misses.
+
+Of other estimators those launches are scored that they can be asked about: one device that holds everything; of
+llama-fit-params all that it was asked about (fit_params.py).
+"""
 
 from __future__ import annotations
 
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -14,6 +19,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "unit" / "core" / "memory")]
 
 import geometry  # noqa: E402
+import others  # noqa: E402
 import recorded  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import cache, compute, layers  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
@@ -21,6 +27,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.pla
 from test_recorded import device, launch_of  # noqa: E402
 
 MIB = 1 << 20
+OURS = ("this model", "this model, held out", "this model, those launches", "llama-fit-params")
 
 
 def kind_of(launch: Launch, row: dict[str, Any], devices: int) -> str:
@@ -39,28 +46,13 @@ def kind_of(launch: Launch, row: dict[str, Any], devices: int) -> str:
     return "quantised cache" if launch.cache_type_k != "f16" else "one device"
 
 
-def published(model: Model, launch: Launch, cells: int) -> dict[str, int]:
-    """What formulas of other estimators give for one device that holds everything.
-
-    ollama: PredictServerVRAM, file + 2 x layers x min(kv heads) x (width / heads) x context x 2 bytes.
-    huggingface: weights + keys and values of every layer at the full context, f16.
-    """
-    hp = model.hparams
-    heads = max((layer.heads for layer in hp.layers), default=0) or 1
-    kv = min((layer.kv_heads for layer in hp.layers if layer.kv_heads), default=0)
-    plain = sum(layer.kv_heads * (layer.key + layer.value) for layer in hp.layers) * cells * 2
-    return {
-        "ollama": model.header.size + 2 * len(hp.layers) * kv * (hp.width // heads) * cells * 2,
-        "huggingface": model.header.size + plain,
-    }
-
-
 def main() -> None:
     exact: dict[str, list[int]] = defaultdict(list)
     errors: dict[str, list[tuple[float, str]]] = defaultdict(list)
     totals: dict[str, list[float]] = defaultdict(list)
     models = {name: Model(recorded.header(name)) for name in recorded.models()}
-    for row in recorded.rows():
+    said = json.loads((recorded.FOLDER / "fit_params.json").read_text())
+    for row, fit in zip(recorded.rows(), said):
         launch, count = launch_of(row)
         model = models[row["model"]]
         hp = model.hparams
@@ -80,10 +72,15 @@ def main() -> None:
                 truth = model_bytes + context_bytes + compute_bytes
                 mine = weights[at] + kept[at] + state[at] + computed[at]
                 whose = "this model, held out" if kind == "held out" else "this model"
-                totals[whose].append(abs(mine - truth) / truth if truth else 0)
+                if not truth:
+                    continue
+                totals[whose].append((mine - truth) / truth)
+                if fit is not None and len(fit) == count + 1:
+                    totals["llama-fit-params"].append((fit[at] * MIB - truth) / truth)
                 if count == 1 and launch.gpu_layers < 0 and not launch.n_cpu_moe:
-                    for name, guess in published(model, launch, ctx.tokens).items():
-                        totals[name].append(abs(guess - truth) / truth)
+                    totals["this model, those launches"].append((mine - truth) / truth)
+                    for name, guess in others.all_of(model, launch, ctx.tokens).items():
+                        totals[name].append((guess - truth) / truth)
     _print(exact, errors, totals)
 
 
@@ -103,11 +100,14 @@ def _print(
             f"{min(error for error, _other in found):>9.1f}{max(error for error, _other in found):>9.1f}"
             f"{sum(bool(missed) for _other, missed in found):>8}"
         )
-    print(f"\n{'error of a device in total':<28}{'cells':>6}{'p50 %':>10}{'p90 %':>10}{'worst %':>10}")
-    for name, found in totals.items():
-        ranked = sorted(found)
+    print(f"\n{'error of a device in total':<28}{'cells':>6}{'p50 %':>10}{'p90 %':>10}{'under %':>10}{'over %':>10}")
+    for name in (*OURS, *sorted(set(totals) - set(OURS))):
+        ranked = sorted(abs(error) for error in totals[name])
         p50, p90 = ranked[len(ranked) // 2], ranked[int(len(ranked) * 0.9)]
-        print(f"{name:<28}{len(found):>6}{100 * p50:>10.4f}{100 * p90:>10.3f}{100 * ranked[-1]:>10.1f}")
+        print(
+            f"{name:<28}{len(ranked):>6}{100 * p50:>10.4f}{100 * p90:>10.3f}"
+            f"{-100 * min(*totals[name], 0):>10.1f}{100 * max(totals[name]):>10.1f}"
+        )
     if "--rows" in sys.argv:
         for kind, found in sorted(errors.items()):
             for error, missed in sorted(found):
