@@ -45,7 +45,7 @@ COUNTED = ("exaone4", "gemma3n", "gemma4", "deepseek2")
 # Ways to launch, and by table the device that is measured: with flash attention, without, with all experts on the host
 # (which computes them), over three devices with batches in flight, with a third of the layers on the host,
 # with the experts of half of the layers there, with those of a quarter (the device behind them), and with logits for
-# the whole batch.
+# the whole batch, on one device and on the last of three.
 WAYS = {
     "flash": {"FLASH": "0"},
     "plain": {"PLAIN": "0"},
@@ -55,8 +55,22 @@ WAYS = {
     "some": {"SOME": "0"},
     "behind": {"BEHIND": "1"},
     "outputs": {"OUTPUT": "0"},
+    "tail": {"TAIL": "2"},
 }
-VARIANTS_OF = {"flash": 99, "plain": 3, "apart": 3, "piped": 1, "partial": 1, "some": 1, "behind": 1, "outputs": 0}
+VARIANTS_OF = {
+    "flash": 99,
+    "plain": 3,
+    "apart": 3,
+    "piped": 1,
+    "partial": 1,
+    "some": 1,
+    "behind": 1,
+    "outputs": 0,
+    "tail": 0,
+}
+# Its graph is another one for one sequence than for several in one cache; a rule says how large it can be.
+BY_RULE = ("minimax-m3",)
+OF_LOGITS = ("outputs", "tail")
 OF_EXPERTS = ("apart", "some", "behind")
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32)  # of a mask beside a row of the batch
 LARGEST = 16  # no sum holds a width more often
@@ -125,11 +139,12 @@ class Bench:
 
     def values(self, hp: hparams.Hparams, way: str, cells: int, full: bool = False) -> dict[str, float]:
         """By table the values for one token in a compute buffer, besides what enters it, or besides the logits."""
-        count, outputs = len(hp.layers), TOKENS if way == "outputs" else 1
+        count, outputs = len(hp.layers), TOKENS if way in OF_LOGITS else 1
         launch = {"ctx_size": cells, "parallel": 1, "kv_unified": True, "n_outputs_max": outputs, "swa_full": full,
                   "ubatch_size": TOKENS, "batch_size": TOKENS, "flash_attn": way != "plain"}  # fmt: skip
         placed: dict[str, Any] = {
             "piped": {"devices": 3, "tensor_split": split(count, 3)},
+            "tail": {"devices": 3, "tensor_split": split(count, 3)},
             "apart": {"devices": 1, "n_cpu_moe": count},
             "some": {"devices": 1, "n_cpu_moe": count // 2},
             "behind": {"devices": 2, "n_cpu_moe": count // 4, "tensor_split": split(count, 2)},
@@ -149,6 +164,7 @@ class Bench:
                 beside = compute.masks(hp, asked, ctx, TOKENS)
             else:
                 beside = compute.entering(hp, asked, ctx, placement, TOKENS, int(device))
+                beside += 4 * TOKENS * hp.vocabulary if way == "tail" else 0
             known[table] = (answer[device]["compute"] - beside) / 4 / TOKENS
         return known
 
@@ -349,7 +365,7 @@ def main() -> None:
         table: {arch: list(found) for arch, found in coefficients.TABLES.get(table, {}).items()}
         for way in WAYS
         for table in WAYS[way]
-        if way != "outputs"
+        if way not in OF_LOGITS
     }
     holes: dict[str, dict[str, list[Any]]] = {
         table: {arch: list(found) for arch, found in coefficients.HOLES.get(table, {}).items()}
@@ -358,7 +374,8 @@ def main() -> None:
     }
     by_arch: dict[str, list[str]] = {}
     for name, metadata in geometry.MODELS.items():
-        by_arch.setdefault(metadata["general.architecture"], []).append(name)
+        if metadata["general.architecture"] not in BY_RULE:
+            by_arch.setdefault(metadata["general.architecture"], []).append(name)
     with tempfile.TemporaryDirectory() as folder, Oracle(program, worker, 3) as oracle:
         bench = Bench(oracle, os.path.join(folder, "model.gguf"))
         for arch in wanted or sorted(by_arch):

@@ -63,6 +63,15 @@ def moe(count: int, used: int, width: int, shared: int = 0, **more: Any) -> Meta
     return keys
 
 
+def indexer(heads: int, top_k: int, width: int = 128) -> Metadata:
+    """A lightning indexer, which chooses what is attended to."""
+    return {
+        "attention.indexer.head_count": heads,
+        "attention.indexer.key_length": width,
+        "attention.indexer.top_k": top_k,
+    }
+
+
 def every(count: int, n: int, yes: Any, no: Any) -> list[Any]:
     """`yes` for the last of every `n` layers."""
     return [yes if (index + 1) % n == 0 else no for index in range(count)]
@@ -228,6 +237,82 @@ MODELS: dict[str, Metadata] = {
         expert_shared_count=1,
         leading_dense_block_count=3,
         **{**moe(256, 8, 2048), **mla(1536)},
+    ),
+    "deepseek-v3.2": model(
+        "deepseek32",
+        61,
+        7168,
+        128,
+        1,
+        576,
+        18432,
+        129280,
+        163840,
+        expert_shared_count=1,
+        leading_dense_block_count=3,
+        **{**moe(256, 8, 2048), **mla(1536), **indexer(64, 2048)},
+    ),
+    "glm-5": model(
+        "glm-dsa",
+        78,
+        6144,
+        64,
+        1,
+        576,
+        12288,
+        154880,
+        202752,
+        expert_shared_count=1,
+        leading_dense_block_count=3,
+        **{**moe(256, 8, 2048), **mla(2048), **indexer(32, 2048)},
+    ),
+    "minimax-m3": model(
+        "minimax-m3",
+        60,
+        6144,
+        64,
+        4,
+        128,
+        12288,
+        200064,
+        262144,
+        expert_shared_count=1,
+        leading_dense_block_count=3,
+        **{
+            **moe(128, 4, 3072),
+            **indexer(4, 16),
+            "attention.indexer.block_size": 128,
+            "attention.indexer.local_blocks": 1,
+        },
+    ),
+    "deepseek-v4-flash": model(
+        "deepseek4",
+        43,
+        4096,
+        64,
+        1,
+        512,
+        2048,
+        129280,
+        1048576,
+        expert_shared_count=1,
+        hash_layer_count=3,
+        **{
+            **moe(256, 6, 2048),
+            **indexer(64, 512),
+            "expert_gating_func": 4,
+            "swiglu_clamp_exp": 10.0,
+            "attention.q_lora_rank": 1024,
+            "attention.sliding_window": 128,
+            "attention.output_group_count": 8,
+            "attention.output_lora_rank": 1024,
+            "attention.compress_rope_freq_base": 160000.0,
+            "attention.compress_ratios": [0, 0, *[4, 128] * 20, 4],
+            "hyper_connection.count": 4,
+            "hyper_connection.sinkhorn_iterations": 20,
+            "hyper_connection.epsilon": 1e-6,
+            "rope.dimension_count": 64,
+        },
     ),
     "deepseek-v2-236b": model(
         "deepseek2",

@@ -70,6 +70,8 @@ def _absent(arch: str, short: str, name: str) -> bool:
 def _typed(arch: str, tensor: str, dims: list[int]) -> Tensor:
     if len(dims) < 2 or "norm" in tensor or "ssm_conv1d" in tensor or "ffn_gate_inp" in tensor or ".ssm_a" in tensor:
         return tensor, tuple(dims), "f32"
+    if "tid2eid" in tensor:
+        return tensor, tuple(dims), "i32"
     kind = "q6_k" if tensor.endswith(HIGHER) else "q4_k"
     if arch == "gpt-oss" and not tensor.endswith("bias"):
         kind = "mxfp4" if "exps" in tensor else "q8_0"

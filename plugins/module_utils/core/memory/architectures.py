@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# How layers with an indexer are found: all, those an array names (or else all), those behind the leading dense ones
+EVERY, TYPES, BEHIND_DENSE = "every", "types", "behind_dense"
 # How recurrent layers are found
 ALL, BOTH, NO_HEADS, NO_HEADS_NO_FF, INTERVAL = "all", "both", "no_heads", "no_heads_no_ff", "interval"
 
@@ -31,6 +33,7 @@ class Traits:
     :param kv_layers: only the first so many layers keep keys and values.
     :param shares: layers without a cache of their own read another layer's.
     :param flash: False where flash attention is switched off whatever is asked (llama_init_from_model).
+    :param indexer: which layers also keep keys by which an indexer chooses what is attended to: one of the rules above.
     :param exotic: its cache has further parts, which are not modelled.
     """
 
@@ -45,6 +48,7 @@ class Traits:
     kv_layers: int | None = None
     shares: bool = False
     flash: bool = True
+    indexer: str = ""
     exotic: bool = False
 
 
@@ -88,14 +92,21 @@ TRAITS: dict[str, Traits] = {
     "grok": Traits(flash=False),
     "falcon-h1": Traits(recurrent=BOTH),
     **dict.fromkeys(
-        ("deepseek32", "glm-dsa", "deepseek4", "minimax-m3", "qwen4exp", "glm5-next", "hy-v4", "dots3note", "dflash"),
+        ("qwen4exp", "dflash"),
         _EXOTIC,
     ),
+    "deepseek4": Traits(period=0, rollback=True),
+    "deepseek32": Traits(indexer=EVERY),
+    "glm-dsa": Traits(indexer=TYPES),
+    "hy-v4": Traits(indexer=TYPES),
+    "dots3note": Traits(indexer=TYPES),
+    "minimax-m3": Traits(indexer=BEHIND_DENSE),
+    "glm5-next": Traits(recurrent=NO_HEADS, rollback=True, indexer=TYPES),
     **dict.fromkeys(("eagle3", "gemma4-assistant", "hrm-text", "nanbeige", "granite-switch", "t5"), _EXOTIC),
 }
 
 # Architectures whose layers slide as an array of their header says.
-BY_ARRAY = ("gemma4", "mimo2", "step35", "granite-swa", "maple", "spark2-5")
+BY_ARRAY = ("gemma4", "dots3note", "mimo2", "step35", "granite-swa", "maple", "spark2-5")
 # The same, but all layers that are not recurrent slide, when there is a window.
 SLIDING_IF_WINDOW = ("lfm2",)
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from ..errors import InvalidInput
+from . import compressed
 from .hparams import Hparams, Layer
 from .launch import Context, Launch, row_bytes
 from .layers import HOST, Placement
@@ -19,6 +20,8 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, mtp: 
 
     :raises InvalidInput: a type of the cache does not fit the model.
     """
+    if hp.architecture == compressed.ARCHITECTURE and not mtp:
+        return compressed.sizes(hp, launch, ctx, placement)
     found = dict.fromkeys(range(HOST, placement.devices), 0)
     widest = max(layer.v_width for layer in hp.layers)
     for index, layer in enumerate(hp.layers):
@@ -26,6 +29,11 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, mtp: 
             continue
         device = placement.layers[index] if launch.kv_offload else HOST
         found[device] += layer_bytes(hp, launch, ctx, layer, widest)
+        if layer.index_key and not mtp:
+            # a cache of one head beside the other: llama_kv_cache_dsa, llama_kv_cache_msa, llama_memory_hybrid_idx
+            row = row_bytes(launch.cache_type_k, layer.index_key)
+            row += row_bytes(launch.cache_type_v, layer.index_value) if layer.index_value else 0
+            found[device] += row * ctx.cells * ctx.streams
     return found
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from . import shapes
+from . import compressed, shapes
+from .architectures import NO_HEADS, NO_HEADS_NO_FF
 from .cache import layer_bytes
 from .coefficients import Table
 from .hparams import Hparams
@@ -28,13 +29,13 @@ class Compute:
     """Bytes by device number.
 
     :param measured: the architecture was measured; else the bytes follow from a general rule.
-    :param mixed: recurrent layers and others lie on several devices. How they are mixed on a device decides about its
-        graph; the largest mixture that was measured is taken.
+    :param bound: they may be fewer. Where recurrent layers and others lie on several devices in no regular order, their
+        mixture on a device decides, and the largest that was measured is taken; of an indexer's scores all are counted.
     """
 
     bytes: dict[int, int]
     measured: bool
-    mixed: bool = False
+    bound: bool = False
 
 
 def _mask(cells: int, tokens: int, flash: bool) -> int:
@@ -50,12 +51,16 @@ def masks(hp: Hparams, launch: Launch, ctx: Context, tokens: int, on: Sequence[i
     flash = launch.flash_attn and hp.traits.flash
     if not hp.traits.cache:
         return _mask(tokens, tokens, flash) * (2 if hp.slides else 1)
+    if hp.architecture == compressed.ARCHITECTURE:
+        return _mask(compressed.mask_cells(hp, launch, ctx), tokens, flash)
     looking = [hp.layers[index] for index in (range(len(hp.layers)) if on is None else on)]
     # a layer that reads another one's cache looks at the same mask
     looking = [layer for layer in looking if layer.caches or hp.traits.shares]
     found = 0
     if any(not layer.sliding for layer in looking):
         found += _mask(ctx.cells, tokens, flash)
+    if hp.compressed and any(layer.index_key for layer in looking):
+        found += _mask(ctx.cells, tokens, flash)  # the indexer has one of its own
     if any(layer.sliding for layer in looking):
         found += _mask(ctx.sliding_cells, tokens, flash)
     return found
@@ -97,22 +102,26 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, fetch
         if piped
         else _plain(hp, launch, ctx, tokens, placement, used, live, fetches)
     )
+    if piped and measured is None:
+        for device in used[1:]:
+            found[device] += (_COPIES - 1) * _scores(hp, ctx, tokens)
     inputs = {device: entering(hp, launch, ctx, placement, tokens, device) for device in used}
     for device in used:
         found[device] += inputs[device] + (states if piped else 0)
     host = _host(hp, launch, ctx, tokens, placement, live, fetches)
-    logits = _logits(hp, ctx, tokens, live) if hp.traits.cache else 0
+    logits = _logits("OUTPUT", hp, ctx, tokens, live) if hp.traits.cache else 0
     if launch.embeddings and logits:
         logits += masks(hp, launch, ctx, tokens)  # pooling keeps them to the end
     if placement.output == HOST:
         host = max(host, logits)
     elif piped:
-        found[placement.output] = max(found[placement.output], logits + found[placement.output] - live)
+        last = _logits("TAIL", hp, ctx, tokens, live) + inputs[placement.output] if hp.traits.cache else 0
+        found[placement.output] = max(found[placement.output], last)
     else:
         found[placement.output] = max(found[placement.output], logits)
-    mixed = piped and len({layer.recurrent for layer in hp.layers[: hp.trunk]}) > 1
+    bound = measured is None or (piped and hp.traits.recurrent in (NO_HEADS, NO_HEADS_NO_FF)) or _chooses(hp)
     found = {**dict.fromkeys(range(HOST, placement.devices), 0), **found, HOST: host}
-    return Compute(found, measured is not None, mixed)
+    return Compute(found, measured is not None, bound)
 
 
 def entering(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, tokens: int, device: int) -> int:
@@ -154,21 +163,37 @@ def _places(hp: Hparams, tokens: int) -> int:
     return 8 * tokens * widest * len({layer.sliding for layer in hp.layers if layer.caches})
 
 
-def _logits(hp: Hparams, ctx: Context, tokens: int, live: int) -> int:
+def _logits(table: str, hp: Hparams, ctx: Context, tokens: int, live: int) -> int:
     """Bytes when the rows of logits are made: they, and the rows of the batch that keep them from the room before."""
     logits = 4 * ctx.outputs * hp.vocabulary
-    rows = shapes.beside("OUTPUT", hp, ctx.cells)
+    rows = shapes.beside(table, hp, ctx.cells)
     if rows is None:
-        return (logits + 4 * ctx.outputs * hp.width) * 13 // 12
+        copies = 2 * _COPIES if table == "TAIL" else 0
+        return (logits + 4 * ctx.outputs * hp.width) * 13 // 12 + 4 * tokens * hp.width * copies
     # few logits find room among what is live anyway
     beside = tokens if logits >= live else ctx.outputs
     return logits + int(4 * beside * hp.width * rows)
 
 
+def _chooses(hp: Hparams) -> bool:
+    """Whether an indexer chooses what is attended to."""
+    return hp.architecture == compressed.ARCHITECTURE or any(layer.index_key for layer in hp.layers)
+
+
 def _general(hp: Hparams, flash: bool, ctx: Context, tokens: int) -> int:
     """As for an architecture that was never measured."""
     planes = _GENERIC["flash" if flash else "plain"]
-    return int(4 * tokens * shapes.largest(planes, shapes.features(hp, ctx.cells)))
+    found = int(4 * tokens * shapes.largest(planes, shapes.features(hp, ctx.cells)))
+    return found + _scores(hp, ctx, tokens)
+
+
+def _scores(hp: Hparams, ctx: Context, tokens: int) -> int:
+    """A bound for the scores of an indexer's heads and what is sorted out of them, where no graph was measured; several
+    sequences in one cache do without: src/models/minimax-m3.cpp.
+    """
+    if not hp.traits.indexer or (ctx.sequences > 1 and ctx.streams == 1):
+        return 0
+    return (3 * hp.number("attention.indexer.head_count") + 2) * 4 * ctx.cells * tokens
 
 
 def _plain(

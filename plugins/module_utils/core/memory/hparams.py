@@ -30,6 +30,7 @@ class Layer:
     :param sliding: it attends within the window only.
     :param recurrent: it keeps a recurrent state.
     :param caches: it keeps keys and values of its own (some reuse another layer's).
+    :param index_key: width of the key that its indexer keeps; 0 without; :param index_value: of the value beside it.
     """
 
     heads: int
@@ -40,6 +41,8 @@ class Layer:
     sliding: bool
     recurrent: bool
     caches: bool
+    index_key: int = 0
+    index_value: int = 0
 
     @property
     def k_width(self) -> int:
@@ -94,7 +97,7 @@ class _Reader:
 
     def __init__(self, header: Header) -> None:
         self._header = header
-        self._prefix = header.architecture
+        self._prefix = self.architecture = header.architecture
 
     def raw(self, key: str) -> Value | None:
         return self._header.metadata.get(f"{self._prefix}.{key}")
@@ -152,6 +155,10 @@ def read(header: Header) -> Hparams:
     value = meta.number("attention.value_length", head) if heads[0] else 0
     keys = (key, meta.number("attention.key_length_swa", key))
     values = (value, meta.number("attention.value_length_swa", value))
+    compressed = bool(meta.number("attention.key_length_mla") and meta.number("attention.value_length_mla"))
+    indexed = _indexed(rules, meta, count, nextn, recurrent)
+    # one key of 3 parts where the keys are pooled: src/llama-memory-hybrid-idx.cpp
+    width_of_index = meta.number("attention.indexer.key_length") * (3 if meta.number("attention.indexer.kpool") else 1)
     layers = tuple(
         Layer(
             heads=heads[index],
@@ -162,6 +169,8 @@ def read(header: Header) -> Hparams:
             sliding=sliding[index],
             recurrent=recurrent[index],
             caches=_caches(rules, index, own, recurrent[index], ffs[index]),
+            index_key=width_of_index * indexed[index],
+            index_value=0 if compressed else value * indexed[index],
         )
         for index in range(count)
     )
@@ -176,7 +185,7 @@ def read(header: Header) -> Hparams:
         context=meta.number("context_length"),
         window=window,
         causal=causal,
-        compressed=bool(meta.number("attention.key_length_mla") and meta.number("attention.value_length_mla")),
+        compressed=compressed,
         experts=meta.number("expert_count"),
         experts_used=max(meta.per_layer("expert_used_count", count)),
         expert_ff=max(meta.per_layer("expert_feed_forward_length", count)),
@@ -232,6 +241,23 @@ def _recurrent(rules: Traits, meta: _Reader, kv_heads: Sequence[int], ffs: Seque
         interval = max(meta.number("full_attention_interval", 4), 1)
         return [index < trunk and (index + 1) % interval != 0 for index in range(count)]
     return [False] * count
+
+
+def _indexed(rules: Traits, meta: _Reader, count: int, nextn: int, recurrent: Sequence[bool]) -> list[bool]:
+    """Which layers keep the keys of an indexer: the filters of llama_model::create_memory, src/llama-model.cpp."""
+    trunk = count - nextn
+    if not rules.indexer or not meta.number("attention.indexer.top_k"):
+        return [False] * count
+    if rules.indexer == architectures.BEHIND_DENSE:
+        return [index >= meta.number("leading_dense_block_count") for index in range(count)]
+    full = [True] * trunk
+    if rules.indexer == architectures.TYPES:
+        # GLM 5.2 and later name no types: every fourth layer from the third, src/models/glm-dsa.cpp
+        later = meta.architecture == "glm-dsa" and meta.number("context_length") >= 1 << 20
+        full = [index < 2 or index % 4 == 2 for index in range(trunk)] if later else full
+        if meta.raw("attention.indexer.types") is not None:
+            full = [bool(item) for item in meta.per_layer("attention.indexer.types", trunk)]
+    return [index < trunk and full[index] and not recurrent[index] for index in range(count)]
 
 
 def _caches(rules: Traits, index: int, own: int, recurrent: bool, ff: int) -> bool:

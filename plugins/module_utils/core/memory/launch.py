@@ -147,7 +147,7 @@ def check(hp: Hparams, launch: Launch) -> None:
             f"A cache of values of type {launch.cache_type_v} needs flash attention, which is off.",
             "Set flash_attn, or cache_type_v: f16.",
         )
-    if hp.compressed and launch.cache_type_k != launch.cache_type_v:
+    if (hp.compressed or hp.architecture == "deepseek4") and launch.cache_type_k != launch.cache_type_v:
         raise InvalidInput(
             f"This model keeps keys and values in one row; cache_type_k is {launch.cache_type_k}, cache_type_v is "
             f"{launch.cache_type_v}.",

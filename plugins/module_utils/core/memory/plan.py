@@ -139,7 +139,7 @@ def _cells(
     used = bool(count or output or draft[number])
     computed = parts.compute.bytes[number] + _f16_copies(device, launch, parts)
     spare = headroom(device.total) + (0 if parts.compute.measured else computed // 4)
-    kind = MODEL if parts.compute.measured and not parts.compute.mixed else BOUND
+    kind = BOUND if parts.compute.bound else MODEL
     learned = extras.learned.get(device.id)
     context_cell = (
         Cell(learned, LEARNED, "the driver's own, seen on this device")

@@ -101,7 +101,8 @@ def beside(table: str, hp: Hparams, cells: int) -> float | None:
         return None
     here = ratios(features(hp, 0))
     curve = min(curves, key=lambda entry: _distance(here, entry[0]))[1]
-    return between(curve, share(hp, cells), grows=table == "OUTPUT")
+    # logits may come to lie behind the masks; scores of an indexer are as many as its mask has cells
+    return between(curve, share(hp, cells), grows=table in ("OUTPUT", "TAIL") or bool(hp.traits.indexer))
 
 
 def between(curve: Curve, at: float, grows: bool) -> float:
@@ -113,8 +114,8 @@ def between(curve: Curve, at: float, grows: bool) -> float:
         return curve[0][1]
     before, rows = curve[behind - 1]
     if behind == len(curve):
-        growing = grows and len(curve) > 1 and rows - curve[-2][1] > (before - curve[-2][0]) / 2
-        return rows + (at - before if growing else 0)
+        slope = (rows - curve[-2][1]) / (before - curve[-2][0]) if grows and len(curve) > 1 else 0.0
+        return rows + (slope * (at - before) if slope > 0.25 else 0.0)
     further, more = curve[behind]
     if grows and more > rows:
         return rows + (more - rows) * (at - before) / (further - before)
