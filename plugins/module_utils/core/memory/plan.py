@@ -53,6 +53,7 @@ class Model:
         self.hparams = hparams.read(header)
         self._tensors = weights.sort(header, self.hparams)
         self._indexes: dict[str, weights.Index] = {}
+        self.costs: dict[Launch, list[int]] = {}  # of split.slot_costs, by launch
 
     def index(self, backend: str) -> weights.Index:
         """The tensors as a device of this backend holds them."""

@@ -22,6 +22,13 @@ _STEPS = 40  # halvings of the fill: a millionth of a millionth of a device
 
 def slot_costs(model: Model, launch: Launch) -> list[int]:
     """Bytes that move with every layer, and with the output as the last: weights, cache and state; all exact."""
+    kept_for = replace(launch, tensor_split=(), gpu_layers=-1)
+    if kept_for not in model.costs:
+        model.costs[kept_for] = _slot_costs(model, launch)
+    return model.costs[kept_for]
+
+
+def _slot_costs(model: Model, launch: Launch) -> list[int]:
     hp = model.hparams
     count = len(hp.layers)
     # one device a layer: the bytes by device are the bytes by layer
