@@ -36,9 +36,12 @@ options:
         type: str
         required: true
       kind:
-        description: V(server) answers chats and completions, V(embedding) computes embeddings. Default is V(server).
+        description:
+          - V(server) answers chats and completions, V(embedding) computes embeddings, V(rerank) sorts documents by a question,
+            V(router) serves several models, each started when somebody asks for it. Default is V(server).
+          - V(transformers) is refused by this release.
         type: str
-        choices: [server, embedding]
+        choices: [server, embedding, rerank, router, transformers]
       state:
         description:
           - V(started) runs now and after a reboot; V(stopped) neither. V(restarted) restarts it in any case.
@@ -48,32 +51,143 @@ options:
       model:
         description: The name of a model set of M(llamaops.llama_cpp.gguf_model), or the absolute path of a GGUF file.
         type: str
+      mmproj:
+        description:
+          - The absolute path of a multimodal projector, or V(none). The default is that of the model set, if it was fetched with one.
+        type: str
+      lora:
+        description: Adapters, each a model set, the absolute path of a GGUF file, or a dictionary of C(file) and C(scale).
+        type: list
+        elements: raw
+      spec:
+        description:
+          - Speculative decoding. C(type) is one kind of C(--spec-type) or a list of them, C(draft) is a model set, an absolute path, V(set)
+            (the draft of the model set) or V(own) (the MTP layers of the model itself). Neither is guessed.
+          - Tuning, by upstream's names without C(spec-draft-) - C(n_max), C(n_min), C(p_min), C(p_split), C(gpu_layers), C(devices),
+            C(cache_type_k), C(cache_type_v), C(override_tensor), C(cpu_moe), C(n_cpu_moe), C(threads), C(threads_batch), C(cpu_mask),
+            C(cpu_mask_batch), C(cpu_range), C(cpu_strict), C(cpu_strict_batch), C(prio), C(prio_batch), C(poll), C(poll_batch),
+            C(backend_sampling); C(ngram) is a dictionary of numbers such as C(mod_n_match).
+          - With C(strict) set to V(true), a server whose drafts are never accepted has failed; else that is a warning.
+        type: dict
+      models:
+        description:
+          - The models of a router by name, each a dictionary of the fields here that belong to one model (C(model), C(kind), C(ctx_size),
+            C(options), ...) and C(load), which has it loaded when the router starts.
+          - An edit restarts the models that changed, and nothing else.
+        type: dict
+      alias:
+        description: The names clients use for the model. Default is the name of the instance.
+        type: list
+        elements: str
       port:
-        description: The TCP port, 1024 to 65535, unique on the host. Required unless the instance is V(absent).
+        description: The TCP port, 1024 to 65535, unique on the host. Required unless the instance is V(absent) or binds to a socket.
         type: int
       bind:
         description:
-          - V(loopback), V(private) (the address in O(address)), V(public) (all IPv4 addresses) or one IP address.
+          - V(loopback), V(private) (the address in O(address)), V(public) (all IPv4 addresses), one IP address, or the absolute path of a
+            socket that ends in C(.sock).
           - Anything but loopback needs at least one key. Default is V(loopback).
         type: str
       keys:
         description: Names of the API keys that open the instance, see O(keys).
         type: list
         elements: str
+      tls:
+        description: Absolute paths of PEM files. The probe insists on this very certificate.
+        type: dict
+        suboptions:
+          cert:
+            description: The certificate, with its chain.
+            type: path
+          key:
+            description: Its private key.
+            type: path
+      devices:
+        description:
+          - V(auto) (the plan chooses; the default), V(none), a list of GPUs by UUID (V(GPU-...), V(MIG-...)) or PCI address
+            (C(pci:0000:03:00.0)), or a dictionary of C(count) and C(name).
+        type: raw
+      rpc:
+        description: Workers on other hosts, each a dictionary of C(host), C(worker) and C(address) (C(host:port), filled in by a role).
+        type: list
+        elements: dict
       ctx_size:
-        description: The context in tokens, shared by all slots. Default is 8192, or the length the model was trained for if that is less.
-        type: int
+        description:
+          - The context in tokens, shared by all slots, or V(auto). Default is 8192, or the length the model was trained for if that is less.
+        type: raw
       parallel:
-        description: How many requests are worked on at once; each gets its share of the context. Default is 1.
-        type: int
+        description: How many requests are worked on at once, or V(auto); each gets its share of the context. Default is 1.
+        type: raw
       cache_type_k:
         description: Data type of the K cache.
         type: str
-        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1]
+        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1, auto]
       cache_type_v:
         description: Data type of the V cache.
         type: str
-        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1]
+        choices: [f32, f16, bf16, q8_0, q4_0, q4_1, iq4_nl, q5_0, q5_1, auto]
+      gpu_layers:
+        description: How many layers lie on GPUs, V(all), or V(auto) (the plan chooses; the default).
+        type: raw
+      tensor_split:
+        description: The share of each device, a list or text with commas, or V(auto).
+        type: raw
+      split_mode:
+        description: How a model is split over devices.
+        type: str
+        choices: [none, layer, row, tensor]
+      main_gpu:
+        description: Which of the devices, counted from 0, computes alone where nothing is split.
+        type: int
+      cpu_moe:
+        description: Keep all experts on the host.
+        type: bool
+      n_cpu_moe:
+        description: Keep the experts of so many layers on the host, or V(auto).
+        type: raw
+      plan:
+        description: What the planner may do to make the instance fit, see M(llamaops.llama_cpp.llama_plan).
+        type: dict
+        suboptions:
+          allow:
+            description: The rungs that may be used.
+            type: list
+            elements: str
+            choices: [n_cpu_moe, cache_type, ubatch_size, ctx_size, gpu_layers, rpc]
+          ctx_floor:
+            description: The context in tokens below which it does not go. Default is 4096.
+            type: int
+          exact:
+            description: Also ask the build what it would take.
+            type: bool
+          force:
+            description: Launch although the plan does not fit.
+            type: bool
+      jinja:
+        description: Whether chat templates are read by Jinja. The default is upstream's.
+        type: bool
+      reasoning_format:
+        description: How thoughts of the model are told apart, one of the words of C(--reasoning-format).
+        type: str
+      chat_template_file:
+        description: The absolute path of a chat template that replaces the model's own.
+        type: path
+      slots:
+        description: Whether C(/slots) tells what is worked on. The default is upstream's.
+        type: bool
+      metrics:
+        description: Whether C(/metrics) is there for Prometheus.
+        type: bool
+      log_level:
+        description: How much is logged. Below V(trace), the default, nobody can tell where the buffers lie.
+        type: str
+        choices: [error, warning, info, trace, debug]
+      proof:
+        description:
+          - What a reranker must do to count as started, V(ranks) (put texts that answer a question above others; the default for
+            O(instances[].kind=rerank)) or V(answers) (answer in the right shape).
+        type: str
+        choices: [answers, ranks]
       build:
         description: The build id to run, or V(active). Default is V(active).
         type: str
@@ -106,6 +220,9 @@ options:
       memory_max:
         description: Limit of the memory of the service, for example V(48GiB), where systemd enforces it.
         type: str
+      front:
+        description: Kept for the role that puts a proxy in front.
+        type: dict
   keys:
     description:
       - The values of API keys by name, 8 to 512 printable characters.
@@ -157,6 +274,29 @@ EXAMPLES = r"""
         kind: embedding
         model: /srv/models/embedding.gguf
         port: 8081
+
+- name: Serve three models behind one port, one of them loaded at once
+  llamaops.llama_cpp.llama_instance:
+    root: /opt/llama
+    instances:
+      - name: all
+        kind: router
+        port: 8090
+        options:
+          models_max: 2
+        models:
+          chat: {model: qwen3-8b, ctx_size: 16384, load: true}
+          embed: {model: qwen3-embedding, kind: embedding}
+          rank: {model: qwen3-reranker, kind: rerank}
+
+- name: Draft with a small model of the same family
+  llamaops.llama_cpp.llama_instance:
+    root: /opt/llama
+    instances:
+      - name: big
+        model: qwen3-32b
+        port: 8091
+        spec: {type: draft-simple, draft: qwen3-0-6b, n_max: 8}
 
 - name: Stop one instance and keep it stopped after a reboot
   llamaops.llama_cpp.llama_instance:

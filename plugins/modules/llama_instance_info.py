@@ -29,6 +29,12 @@ options:
     description: Only these instances. All if left out.
     type: list
     elements: str
+  parse:
+    description:
+      - A command of C(llama-server) as somebody runs it now, or a systemd unit with one, to be turned into the entry of an inventory.
+        All spellings of flags, C(LLAMA_ARG_) variables, quotes and line continuations are understood. Nothing is run.
+      - Needs an active build in O(root), whose flags it is read with. API keys are named in the result and never shown.
+    type: str
 seealso:
   - module: llamaops.llama_cpp.llama_instance
 """
@@ -44,9 +50,38 @@ EXAMPLES = r"""
     that:
       - found.instances.values() | rejectattr('health', 'equalto', 'ready') | length == 0
       - found.instances.values() | selectattr('residency', 'equalto', 'mismatch') | length == 0
+
+- name: Take over a server that was started by hand
+  llamaops.llama_cpp.llama_instance_info:
+    root: /opt/llama
+    parse: LLAMA_ARG_CTX_SIZE=32768 llama-server -m /models/qwen3-8b.gguf -ngl 99 -fa on --port 8081
+  register: pasted
+
+- name: Show what to write into llama_instances
+  ansible.builtin.debug:
+    msg: "{{ pasted.parsed.yaml }}"
 """
 
 RETURN = r"""
+parsed:
+  description: What the command of O(parse) means.
+  returned: when O(parse) is given
+  type: dict
+  contains:
+    name:
+      description: A name for the instance, made from its alias or its model.
+      type: str
+    definition:
+      description: The entry for C(llama_instances).
+      type: dict
+    yaml:
+      description: The same as text to paste into an inventory.
+      type: str
+      sample: "qwen3-8b: {model: /models/qwen3-8b.gguf, port: 8080}"
+    notes:
+      description: What was left out, and what has to be added.
+      type: list
+      elements: str
 instances:
   description: The managed instances, by name.
   returned: success
@@ -165,8 +200,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=adapter.INFO_ARGUMENTS, supports_check_mode=True)
     with reporting(module):
         tree = open_tree(module)
-        manager = adapter.choose_manager(module, tree)
-        outcome = adapter.describe(tree, manager, module.params["names"])
+        outcome = adapter.info(module, tree)
     module.exit_json(**outcome)
 
 

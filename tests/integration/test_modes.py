@@ -21,6 +21,7 @@ from pathlib import Path
 
 import openai
 import pytest
+import yaml
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import probe
 from conftest import must, run_module
@@ -272,3 +273,15 @@ def test_the_probe_insists_on_the_certificate(site, port, files, tmp_path):
     assert probe.health(f"{one['url']}#{cert}") == probe.READY
     assert probe.health(f"{one['url']}#{tmp_path / 'other.pem'}") == probe.UNREACHABLE
     assert probe.health(one["url"]) == probe.UNREACHABLE
+
+
+def test_a_pasted_command_becomes_the_entry_that_runs_it(site, port, files, ansible_module):
+    text = f"LLAMA_ARG_CTX_SIZE=1024 llama-server -m {files['tiny']} --port {port} -np 2 --metrics --api-key {KEY}"
+    arguments = {"root": str(site.root), "scope": "user", "manager": "supervisor", "parse": text}
+    parsed = ansible_module("llama_instance_info", arguments)["parsed"]
+    assert KEY not in str(parsed)
+    assert yaml.safe_load(parsed["yaml"]) == {"tiny": parsed["definition"]}
+    shown = site({"name": parsed["name"], **parsed["definition"]}, keys={parsed["name"]: KEY})
+    assert not shown["failed"], shown["msg"]
+    slots = ask(shown["instances"]["tiny"]["url"], "/slots")
+    assert [slot["n_ctx"] for slot in slots] == [512, 512]

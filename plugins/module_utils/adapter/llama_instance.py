@@ -16,8 +16,10 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
+from ..core.build import builds
+from ..core.errors import Prerequisite
 from ..core.host import gpu
-from ..core.instance import change, definition, deploy, overview, placement, programs, service
+from ..core.instance import change, definition, deploy, overview, paste, placement, programs, service
 from ..core.instance.change import Step
 from ..core.instance.record import Record
 from ..core.instance.service import Manager
@@ -87,7 +89,12 @@ ARGUMENTS = {
     "purge": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
 }
-INFO_ARGUMENTS = {**ROOT_ARGUMENTS, "manager": MANAGER, "names": {"type": "list", "elements": "str"}}
+INFO_ARGUMENTS = {
+    **ROOT_ARGUMENTS,
+    "manager": MANAGER,
+    "names": {"type": "list", "elements": "str"},
+    "parse": {"type": "str", "no_log": True},
+}
 
 
 def read_instances(params: Mapping[str, Any]) -> list[definition.Instance]:
@@ -215,6 +222,18 @@ def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[
     wanted = [name for name in manager.managed() if not names or name in names]
     found = {name: overview.look(tree, manager, name) for name in wanted}
     return {"changed": False, "instances": found, "manager": manager.kind, "hardening": manager.hardening}
+
+
+def info(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
+    """The result of llama_instance_info: what is there, or what a pasted command means."""
+    if not module.params["parse"]:
+        return describe(tree, choose_manager(module, tree), module.params["names"])
+    build = builds.active(tree)
+    if build is None:
+        raise Prerequisite(f"No build is active in {tree.root}.", "A command is read with the flags of a build.")
+    found = paste.parse(module.params["parse"], build.capabilities())
+    parsed = {"name": found.name, "definition": found.entry, "yaml": found.yaml, "notes": found.notes}
+    return {"changed": False, "instances": {}, "parsed": parsed}
 
 
 def choose_manager(module: AnsibleModule, tree: Tree) -> Manager:

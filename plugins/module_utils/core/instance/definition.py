@@ -286,8 +286,8 @@ def _check_served(where: str, item: Instance) -> None:
 
 
 def _alias(where: str, value: Any) -> str:
-    if not values.text(where, "alias", value) or "," in value:
-        raise InvalidInput(f"{where}: {value!r} cannot be an alias.", "Use text without commas.")
+    if not values.text(where, "alias", value) or "," in value or value.startswith("-"):
+        raise InvalidInput(f"{where}: {value!r} cannot be an alias.", "Use text without commas, not begun by a dash.")
     return str(value)
 
 
