@@ -36,7 +36,8 @@ options:
       source:
         description:
           - Where the model comes from. Required unless O(models[].state=absent).
-          - An absolute path is used in place and never copied or removed. Of a model in shards, any shard will do.
+          - An absolute path is used in place and never copied or removed. Of a model in shards, any shard will do, and a
+            pattern such as V(/srv/models/*Q4_K_M*.gguf) if it matches one model.
           - A URL (V(https://) or V(http://)) needs O(models[].checksum). Its query is not recorded.
           - V(owner/repo:QUANT) is a Hugging Face repository and a quantisation, for example V(Qwen/Qwen3-8B-GGUF:Q4_K_M).
             The quantisation is compared with whole words of file names, so V(Q4_K) does not mean V(Q4_K_M).

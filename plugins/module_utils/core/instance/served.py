@@ -31,9 +31,11 @@ class Served:
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """Where the files lie."""
-        paths = [self.model.path, self.mmproj, self.draft, *[item.file for item in self.lora]]
-        return tuple(dict.fromkeys(os.path.dirname(path) for path in paths if path))
+        """Where the files lie: the folders that the command names, and behind links those that hold them."""
+        paths = [
+            path for path in (self.model.path, self.mmproj, self.draft, *[item.file for item in self.lora]) if path
+        ]
+        return tuple(dict.fromkeys(os.path.dirname(path) for path in [*paths, *map(os.path.realpath, paths)]))
 
     @property
     def size(self) -> int:

@@ -18,7 +18,7 @@ from ..gguf import remote as gguf_remote
 from ..gguf.reader import Skipped
 from ..gguf.types import TENSOR_TYPES
 from ..web import Remote
-from . import modelchoice, modelref, modelset
+from . import modelchoice, modelref, modelset, modelsource
 from .hub import Hub
 from .modelchoice import Entry
 from .modelref import Source
@@ -59,7 +59,7 @@ def headers(source: Source, files: Sequence[str], revision: str | None, hub: Hub
 
 
 def _local(path: str) -> Headers:
-    folder, name = os.path.split(path)
+    folder, name = os.path.split(modelsource.matching(path))
     try:
         beside = [Entry(entry.name, entry.stat().st_size) for entry in os.scandir(folder) if entry.is_file()]
     except OSError as exc:

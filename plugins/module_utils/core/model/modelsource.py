@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Optional
@@ -116,9 +118,9 @@ def _listed(request: Request, options: Options) -> tuple[str, list[tuple[str, En
 def local(request: Request) -> list[ModelFile]:
     """The files of a local model, not hashed: the file, the other shards beside it, and its projector and draft.
 
-    :raises InvalidInput: one of them is not there.
+    :raises InvalidInput: one of them is not there, or a pattern means no model or several.
     """
-    folder, name = os.path.split(request.source.location)
+    folder, name = os.path.split(matching(request.source.location))
     listing = _beside(request, folder)
     if name not in [entry.path for entry in listing]:
         raise InvalidInput(f"Model {request.name!r}: there is no file {request.source}.")
@@ -132,6 +134,21 @@ def local(request: Request) -> list[ModelFile]:
         drafts = modelchoice.choose(where, _beside(request, where), None, [asked])
         found += [(modelchoice.DRAFT, where, entry) for entry in drafts]
     return [ModelFile(os.path.join(where, entry.path), entry.size, "", role=role) for role, where, entry in found]
+
+
+def matching(path: str) -> str:
+    """The first file of the only model that a pattern such as `/srv/*Q4_K_M*.gguf` matches; a plain path as it is.
+
+    :raises InvalidInput: there is no model, or several; lists them with their sizes.
+    """
+    wild = glob.has_magic(path) and not os.path.exists(path)
+    if not wild:
+        return path
+    folder = os.path.dirname(re.split(r"[*?\[]", path, maxsplit=1)[0])
+    found = [
+        Entry(os.path.relpath(each, folder), os.path.getsize(each)) for each in glob.glob(path) if os.path.isfile(each)
+    ]
+    return os.path.join(folder, modelchoice.choose(path, found, None)[0].path)
 
 
 def _beside(request: Request, folder: str) -> list[Entry]:

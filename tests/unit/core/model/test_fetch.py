@@ -99,6 +99,22 @@ def test_local_shards_are_found_by_any_of_them(bring, tmp_path, shard):
     assert found.path == found.files[0].path
 
 
+def test_a_local_pattern_means_one_model(tree, bring, tmp_path):
+    for name, data in {**SHARDS, ".x/a-Q8_0.gguf": TINY, ".x/mmproj-F16.gguf": gguf_file("clip", 8)}.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(data)
+    found = bring("m", f"{tmp_path}/*/*BF16*.gguf").after
+    assert [os.path.relpath(file.path, tmp_path) for file in found.files] == list(SHARDS)
+    assert not bring("m", f"{tmp_path}/*/*BF16*.gguf").changed
+    assert bring("n", f"{tmp_path}/.x/*.gguf", mmproj="auto").after.mmproj == f"{tmp_path}/.x/mmproj-F16.gguf"
+    (tmp_path / ".x" / "b-Q8_0.gguf").write_bytes(TINY)
+    with pytest.raises(InvalidInput, match="has 2 models .*a-Q8_0.gguf .*b-Q8_0.gguf"):
+        bring("o", f"{tmp_path}/.x/*Q8_0.gguf")
+    with pytest.raises(InvalidInput, match="no GGUF model at all"):
+        bring("o", f"{tmp_path}/none/*.gguf")
+    assert modelset.load(tree, "o") is None
+
+
 def test_a_local_file_that_changes_is_an_error_that_says_so(bring, tmp_path):
     path = tmp_path / "m.gguf"
     path.write_bytes(TINY)
