@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import contextlib
+import grp
 import os
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,7 +41,7 @@ def wrap(
         return [*_drop(account), *bounded]
     properties = {
         "DynamicUser": "yes",
-        "SupplementaryGroups": MODEL_GROUP,
+        "SupplementaryGroups": " ".join([MODEL_GROUP, *_gpu_groups()]),
         "ProtectSystem": "strict",
         "ProtectHome": "yes",
         "NoNewPrivileges": "yes",
@@ -79,6 +80,12 @@ def background(
         if command[0] == "systemd-run":
             run(["systemctl", "stop", unit + ".service"], check=False, timeout=30)
         end_group(process)
+
+
+def _gpu_groups() -> list[str]:
+    """The groups that may use the device nodes of AMD and Intel GPUs, as far as this host has them."""
+    known = {group.gr_name for group in grp.getgrall()}
+    return [name for name in ("render", "video") if name in known]
 
 
 def _drop(account: Account) -> list[str]:
