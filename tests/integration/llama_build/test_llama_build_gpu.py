@@ -109,6 +109,20 @@ def test_the_preflight_names_what_does_not_go_together_before_anything_is_change
     assert not (root / "builds").exists()
 
 
+def test_hip_is_configured_for_its_targets(upstream, root, build, tmp_path):
+    """No ROCm is at hand to compile with: the tree only says what it was given."""
+    upstream.commit("no device")
+    home = toolkits.rocm(tmp_path / "rocm-6.2.0")
+    common = {"source": upstream.source(), "backend": "hip", "rocm_home": str(home)}
+    made = build(**common, architectures=["gfx1100", "gfx90a"], activate=False)
+    assert made["compiled"], made
+    assert (made["manifest"]["recipe"]["rocm"], made["manifest"]["smoke"]["devices"]) == ("6.2", [])
+    said = (root / "work" / "build.log").read_text()
+    assert f"HIP: {home} {home}/llvm/bin/clang++ gfx1100;gfx90a -ffile-prefix-map=" in said
+    assert "AMD clang" in made["manifest"]["tools"]["hip"]
+    assert "architectures: [gfx1100]" in build(**common, activate=False)["msg"]
+
+
 def test_two_builds_of_one_recipe_are_equal_byte_for_byte(upstream, tmp_path, home):
     """In two roots, so that no path may be left in; the second one without a compiler cache."""
     from building_runs import run_build
