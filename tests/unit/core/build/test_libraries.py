@@ -129,15 +129,21 @@ def test_programs_libraries_and_backends_go_to_their_places(made, tmp_path):
         str(toolkit / "libcublas.so.13"),
     )
     cc(built / "llama-server", "int base(void); int main(){return base();}", str(base), "-Wl,-rpath,$ORIGIN/../lib")
-    target = tmp_path / "build"
-    for name in ("bin", "lib"):
-        (target / name).mkdir(parents=True)
+    target, before = tmp_path / "builds" / "new", tmp_path / "builds" / "old"
+    for folder in (target / "bin", target / "lib", before / "lib"):
+        folder.mkdir(parents=True)
+    shared = before / "lib" / "libcublas.so.13"
+    shared.write_bytes((toolkit / "libcublas.so.13").read_bytes())
+    (before / "lib" / "libcublasLt.so.13").write_text("of another version")
     tree = Tree(str(tmp_path / "root"), "user")
     bundled = outputs.copy(tree, ["llama-server"], str(target), [str(toolkit)])
     assert bundled == ["lib/libcublas.so.13", "lib/libcublasLt.so.13"]
     assert sorted(os.listdir(target / "bin")) == ["libggml-cuda.so", "llama-server"]
     assert sorted(os.listdir(target / "lib")) == ["libcublas.so.13", "libcublasLt.so.13", "libggml-base.so.0"]
     assert subprocess.run([target / "bin/llama-server"], check=False).returncode == 0
+    # what another build has already is there once on the disk
+    assert (target / "lib" / "libcublas.so.13").samefile(shared)
+    assert not (target / "lib" / "libcublasLt.so.13").samefile(before / "lib" / "libcublasLt.so.13")
 
 
 @given(st.data())
