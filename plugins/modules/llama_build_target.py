@@ -11,18 +11,35 @@ short_description: Tell which kind of build of llama.cpp a host needs
 version_added: 0.1.0
 description:
   - Hosts with the same RV(key) can share a build. The role P(llamaops.llama_cpp.llama_build#role) compiles once for them.
-  - Reads the distribution, the C library and the CPU, and looks for GPUs on the PCI bus. Changes nothing.
+  - Reads the distribution, the C library, the CPU and the GPUs. Changes nothing.
 author:
   - LlamaOps contributors (@llamaops)
 extends_documentation_fragment:
   - llamaops.llama_cpp.attributes
   - llamaops.llama_cpp.attributes.action_group
   - llamaops.llama_cpp.attributes.info_module
+  - llamaops.llama_cpp.root
 options:
   backend:
     description: As for M(llamaops.llama_cpp.llama_build).
     type: str
+    choices:
+      - auto
+      - cpu
+      - cuda
+      - hip
+      - vulkan
     default: auto
+  gpus:
+    description: As for M(llamaops.llama_cpp.llama_build).
+    type: int
+  cuda_split:
+    description: With V(union) hosts with different GPUs of one backend can share a build, with V(per_arch) they cannot.
+    type: str
+    choices:
+      - union
+      - per_arch
+    default: union
   cpu:
     description: As for M(llamaops.llama_cpp.llama_build). With V(native) only hosts whose CPUs can do the same share a build.
     type: str
@@ -38,6 +55,7 @@ seealso:
 EXAMPLES = r"""
 - name: Which kind of build does this host need
   llamaops.llama_cpp.llama_build_target:
+    root: /opt/llama
     backend: cpu
     cpu: baseline
   register: needed
@@ -55,10 +73,16 @@ cpu:
   type: str
   sample: x86-64-v4+amx_int8
 backend:
-  description: The backend that was asked for.
+  description: The backend; V(auto) is resolved.
   returned: success
   type: str
   sample: cpu
+architectures:
+  description: What the GPUs of this backend are compiled for.
+  returned: success
+  type: list
+  elements: str
+  sample: ["86", "90"]
 key:
   description: Equal for hosts that can share a build.
   returned: success
@@ -68,13 +92,13 @@ key:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter import llama_build_target
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import reporting
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.adapter.module import open_tree, reporting
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=llama_build_target.ARGUMENTS, supports_check_mode=True)
     with reporting(module):
-        module.exit_json(**llama_build_target.run(module))
+        module.exit_json(**llama_build_target.run(module, open_tree(module)))
 
 
 if __name__ == "__main__":

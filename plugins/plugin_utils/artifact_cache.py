@@ -26,9 +26,10 @@ from typing import Any, Callable
 
 _KEEP = 10  # the newest artifacts, besides those that answer a request
 _ID = re.compile(r"[0-9a-z][0-9a-z.]{0,39}-[0-9a-f]{7}-[a-z0-9]{1,20}-[0-9a-f]{8}")
-# what does not change the build that an answer names
+# what does not change the build that an answer names (architectures follow from the hosts of a play; each host proves
+# that its own are among them)
 _APART = {"root", "scope", "jobs", "activate", "active", "keep", "force", "state", "build", "lock_timeout", "job"}
-_APART |= {"artifacts", "ship", "speed_gate"}
+_APART |= {"architectures", "artifacts", "ship", "speed_gate"}
 
 
 @dataclass(frozen=True)

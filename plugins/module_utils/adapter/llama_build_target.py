@@ -8,18 +8,32 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core.build import targets
+from ..core.host import gpu
+from ..core.tree import Tree
+from .module import ROOT_ARGUMENTS, need_libraries
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
-    "backend": {"type": "str", "default": "auto"},
+    **ROOT_ARGUMENTS,
+    "backend": {"type": "str", "choices": ["auto", "cpu", "cuda", "hip", "vulkan"], "default": "auto"},
+    "gpus": {"type": "int"},
+    "cuda_split": {"type": "str", "choices": ["union", "per_arch"], "default": "union"},
     "cpu": {"type": "str", "choices": ["native", "baseline", "portable"], "default": "native"},
 }
 
 
-def run(module: AnsibleModule) -> dict[str, Any]:
-    """Describe what this host needs."""
-    return {"changed": False, **targets.describe(module.params["backend"], module.params["cpu"])}
+def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
+    """Describe what this host needs; on an empty host in check mode without its GPUs, if these cannot be read yet."""
+    params = module.params
+    backend, gpus = params["backend"], params["gpus"]
+    if backend in ("auto", "cuda") and gpus != 0 and gpu.nvidia_visible():
+        if module.check_mode and not os.path.exists(tree.venv):
+            module.warn("GPUs cannot be read yet: the managed virtual environment is not there.")
+            return {"changed": False, **targets.describe(tree, "cpu", params["cpu"]), "backend": backend}
+        need_libraries(module, tree, ("pynvml", "nvidia-ml-py"))
+    return {"changed": False, **targets.describe(tree, backend, params["cpu"], gpus, params["cuda_split"])}

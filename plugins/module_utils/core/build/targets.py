@@ -6,31 +6,37 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Sequence
 from typing import Any
 
 from ..host import cgroup, gpu, machine
-from . import recipe
+from ..tree import Tree
+from . import backend, builds, recipe
 
 
-def describe(backend: str, cpu: str, root: str = "/") -> dict[str, Any]:
-    """`{target, cpu, backend, key}` of this host.
+def describe(tree: Tree, asked: str, cpu: str, gpus: int | None = None, split: str = "union") -> dict[str, Any]:
+    """`{target, cpu, backend, architectures, key}` of this host.
 
-    :param backend, cpu: as asked of `llama_build`; `native` becomes the name of what this CPU has, and `auto` gets
-        the makers of the GPUs on the bus.
-    :raises InvalidInput: a CPU level that cannot be built.
+    :param asked, cpu, gpus: the backend, the CPU level and the number of GPUs, as asked of `llama_build`; `auto` and
+        `native` are resolved.
+    :param split: `union`: hosts with other GPUs of one maker share a build for all; `per_arch`: they do not.
+    :raises LlamaOpsError: a GPU does not answer, or only a person can tell the backend.
     """
-    system, release, libc = os.uname(), machine.os_release(root), machine.libc(root)
+    system, release, libc = os.uname(), machine.os_release(), machine.libc()
     library = f"{libc['name']} {libc['version'] or ''}".strip() if libc["name"] else None
     target = recipe.target(system.machine, release["id"], release["version"], library)
     if cpu == "native":
-        flags = machine.cpu(root, cgroup.limits(root))["flags"]
-        cpu = recipe.choose_cpu(cpu, system.machine, flags).name
-    vendors = sorted({str(found).partition(" ")[0].lower() for found in gpu.scan(root)})
-    return {"target": target, "cpu": cpu, "backend": backend, "key": key(target, backend, cpu, vendors)}
+        cpu = recipe.choose_cpu(cpu, system.machine, machine.cpu("/", cgroup.limits())["flags"]).name
+    seen = gpu.look(expected=0 if asked == "cpu" else gpus)
+    active = builds.active(tree)
+    chosen = backend.choose(asked, seen, active.recipe.get("backend") if active else None, gpus).backend
+    found = architectures(seen.devices, chosen)
+    driver = str(seen.cuda or "").partition(".")[0] if chosen == "cuda" else ""
+    parts = [target, chosen + driver, cpu, *(found if split == "per_arch" else ())]
+    return {"target": target, "cpu": cpu, "backend": chosen, "architectures": found, "key": " ".join(parts)}
 
 
-def key(target: str, backend: str, cpu: str, vendors: Collection[str]) -> str:
-    """The name of a kind of hosts: what a build for one of them must be to suit all of them. Pure."""
-    kind = f"auto({'+'.join(vendors)})" if backend == "auto" and vendors else backend
-    return f"{target} {kind} {cpu}"
+def architectures(devices: Sequence[dict[str, Any]], chosen: str) -> list[str]:
+    """What the GPUs of a backend are compiled for: `86`, `gfx1100`. Pure."""
+    said = [str(device.get("compute_capability") or "") for device in devices if device["backend"] == chosen]
+    return sorted({text.replace(".", "") if chosen == "cuda" else text for text in said if text})
