@@ -68,10 +68,15 @@ def ask(instance: Instance, build: Build, files: Served, room: Room) -> Question
     needs_none = instance.devices is not None and instance.devices.none
     known = [] if needs_none else room.devices(backend)
     devices, exactly = candidates.choose(instance, build, backend, known)
+    if instance.split_mode == "none" and devices:  # then all lies on one, the one that main_gpu numbers
+        first = instance.main_gpu
+        devices, exactly = (devices if first is None else devices[first : first + 1]), 1
     options, allow = _options(instance, build, files)
-    identity = [[item["id"], item["backend"], item.get("name"), int(item["total"] or 0) // _GRAIN] for item in devices]
+    identity = [
+        [item["id"], item["backend"], item.get("name"), round((item["total"] or 0) / _GRAIN)] for item in devices
+    ]
     asked = [SCHEMA, instance.kind, build.id, files.content, options, allow, instance.plan.ctx_floor, exactly, identity]
-    asked += [room.host_total // (4 * _GRAIN), [item.file for item in files.lora], instance.main_gpu]
+    asked += [round(room.host_total / (4 * _GRAIN)), [item.file for item in files.lora], instance.main_gpu]
     return Question(
         instance, build, files, options, allow, tuple(devices), exactly, served.digest([*asked, instance.plan.exact])
     )
@@ -104,6 +109,8 @@ def resolved(instance: Instance, build: Build, record: Record) -> Instance:
         fields["tensor_split"] = tuple(fields["tensor_split"]) if len(record.devices) > 1 else None
     if not record.devices:
         fields["split_mode"] = None
+    if len(record.devices) < 2:
+        fields["main_gpu"] = None
     known = Capabilities(build.capabilities())
     given = {_flag(known, key) for key in instance.options}
     more = {key: said[key] for key in ("batch_size", "ubatch_size", "flash_attn", "kv_unified") if key in said}

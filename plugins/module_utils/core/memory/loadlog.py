@@ -25,7 +25,8 @@ _COMPONENT = {"model": "weights", "output": "output", "KV": "kv_cache", "RS": "r
 _REMOTE = re.compile(r"RPC\d*\[(?P<endpoint>[^\]]{1,300})\]")
 # Passes that measure announce themselves, and all of them come before the load.
 _MEASURES = re.compile(r"common_(?:params_fit|fit_params|get_device_memory)|llama_params_fit")
-_HOST = ("CPU", "CPU_Mapped", "CPU_REPACK", "CUDA_Host", "ROCm_Host", "Vulkan_Host", "SYCL_Host")
+# Buffers of the processor, for weights that it lays out anew too (ggml/src/ggml-cpu), and those that a GPU reads from.
+_HOST = re.compile(r"CPU|CPU_\w+|AMX|\w+_Host")
 _SPLITS = re.compile(r"pipeline parallelism enabled")
 _RETRIED = re.compile(r"compute buffer allocation failed, retrying without pipeline parallelism")
 
@@ -74,7 +75,7 @@ def buffer_name(buffer: str) -> str:
     remote = _REMOTE.match(buffer)
     if remote:
         return remote["endpoint"]
-    return "host" if buffer in _HOST or buffer.endswith("_Host") else buffer
+    return "host" if _HOST.fullmatch(buffer) else buffer
 
 
 def _messages(lines: Iterable[str]) -> Iterator[tuple[str, list[dict[str, Any]] | None]]:

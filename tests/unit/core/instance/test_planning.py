@@ -304,6 +304,11 @@ def test_devices_are_named_by_what_stays_the_same(host):
     assert ids(host.plan({**entry, "devices": ["GPU-b", "GPU-a"]})["chat"]) == ["GPU-b", "GPU-a"]
     assert ids(host.plan({**entry, "devices": {"count": 1, "name": "a100"}})["chat"]) == ["GPU-b"]
     assert ids(host.plan({**entry, "devices": {"count": 2}})["chat"]) == ["GPU-a", "GPU-b"]
+    one = {**entry, "split_mode": "none", "main_gpu": 1}
+    assert ids(host.plan(one)["chat"]) == ["GPU-b"]
+    line = host.command(host.plan(one)["chat"], one)
+    assert "--device CUDA0 " in line and "--main-gpu" not in line and "--tensor-split" not in line
+    assert ids(host.plan({**one, "main_gpu": None, "devices": ["GPU-b", "GPU-a"]})["chat"]) != ["GPU-b", "GPU-a"]
     with pytest.raises(InvalidInput, match="no device GPU-c. There are: GPU-a"):
         host.plan({**entry, "devices": ["GPU-c"]})
     with pytest.raises(InvalidInput, match="asks for 2 devices named A100; this host has 1"):

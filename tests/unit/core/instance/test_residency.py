@@ -109,6 +109,21 @@ def test_only_the_last_load_counts():
     assert residency.judge(one_card(), [*CUDA, *CUDA]).verdict == "mismatch"
 
 
+def test_weights_that_the_processor_lays_out_anew_lie_on_the_host():
+    extra = [
+        f"load_tensors:  {name} model buffer size =   100.00 MiB" for name in ("AMX", "CPU_REPACK", "CPU_KLEIDIAI")
+    ]
+    found = residency.judge(one_card(), [*CUDA, *extra])
+    assert found.verdict == "verified" and set(found.actual) == {"GPU-a", "host"}
+
+
+def test_only_weights_are_held_against_an_architecture_that_nobody_measured():
+    other = one_card(kv_cache=5 * MIB)
+    assert residency.judge(other, CUDA).verdict == "mismatch"
+    assert residency.judge({**other, "confidence": "low"}, CUDA).verdict == "verified"
+    assert residency.judge({**other, "confidence": "low"}, ON_CPU).verdict == "mismatch"
+
+
 def test_a_device_that_is_not_in_the_plan_is_named():
     other = [*CUDA, "load_tensors:        CUDA1 model buffer size =   100.00 MiB"]
     assert residency.judge(one_card(), other).reasons == ("CUDA1 holds 100.0 MiB, and is not in the plan.",)

@@ -55,6 +55,12 @@ def test_text_is_read_alike_and_the_pass_that_measures_is_dropped() -> None:
     assert found.pipelined
 
 
+def test_buffers_of_the_processor_are_the_host_whatever_they_are_called() -> None:
+    names = ("CPU", "CPU_Mapped", "CPU_REPACK", "CPU_HBM", "CPU_KLEIDIAI", "AMX", "CUDA_Host")
+    assert {loadlog.buffer_name(name) for name in names} == {"host"}
+    assert loadlog.buffer_name("CUDA0") == "CUDA0"
+
+
 def test_a_start_that_gave_pipelining_up_says_so() -> None:
     retried = "sched_reserve: compute buffer allocation failed, retrying without pipeline parallelism"
     assert not loadlog.parse([*TEXT.splitlines(), retried]).pipelined
