@@ -41,6 +41,11 @@ options:
     description: The known model sets by name; a model that is none of them and no path is taken as a reference.
     type: dict
     default: {}
+  restart:
+    description: Names of instances that shall restart. Those that shall not run anyway are left as they are.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -64,9 +69,10 @@ def merge(
     values: Sequence[Mapping[str, Any]],
     defaults: Mapping[str, Any] | None = None,
     models: Mapping[str, Any] | None = None,
+    restart: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     try:
-        return merge_instances(dict(zip(names, values)), defaults or {}, models or {})
+        return merge_instances(dict(zip(names, values)), defaults or {}, models or {}, restart)
     except LlamaOpsError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

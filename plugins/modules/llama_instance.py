@@ -228,6 +228,13 @@ options:
       - The values of API keys by name, 8 to 512 printable characters.
       - They are written to a file that only its owner can read, and appear in no command line, unit, log or result.
     type: dict
+  made_keys:
+    description:
+      - Names of keys that this host makes for itself, if it has not yet. Each lies in a file that only root (in the user scope the
+        user) can read; results tell its path in RV(made_keys), never the key. Remove the file to have another one made.
+    type: list
+    elements: str
+    default: []
   address:
     description: The address of this host that V(private) means in O(instances[].bind).
     type: str
@@ -411,6 +418,11 @@ instances:
         text:
           description: The generated text.
           type: str
+made_keys:
+  description: The files of the keys that this host made, by name.
+  returned: success
+  type: dict
+  sample: {own: /opt/llama/keys/.made/own}
 orphans:
   description: Managed instances of the host that were not listed.
   returned: success
@@ -449,7 +461,7 @@ def main() -> None:
         steps, orphans, proofs = adapter.converge(module, tree, manager)
         adapter.warn(module, steps)
         outcome = adapter.result(manager, steps, orphans, proofs, module.params["address"])
-    module.exit_json(**outcome)
+    module.exit_json(made_keys=adapter.made_keys(module, tree), **outcome)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from ..core import lock, sizes
 from ..core.build import builds
 from ..core.errors import Prerequisite
 from ..core.host import gpu
-from ..core.instance import change, definition, deploy, overview, paste, placement, programs, service
+from ..core.instance import change, definition, deploy, keys, overview, paste, placement, programs, service
 from ..core.instance.change import Step
 from ..core.instance.record import Record
 from ..core.instance.service import Manager
@@ -85,6 +85,7 @@ ARGUMENTS = {
     "manager": MANAGER,
     "instances": {"type": "list", "elements": "dict", "required": True, "options": ITEM},
     "keys": {"type": "dict", "no_log": True},
+    "made_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "address": {"type": "str"},
     "purge": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
@@ -112,8 +113,8 @@ def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step
     orphans = change.orphans(manager, wanted)
     if module.params["purge"]:
         wanted += [definition.Instance(name=name, state="absent") for name in orphans]
-    keys = module.params["keys"] or {}
-    return change.plan(tree, manager, wanted, keys, module.check_mode, device_facts(module, tree)), orphans
+    known = keys.values(tree, module.params["keys"] or {}, module.params["made_keys"])
+    return change.plan(tree, manager, wanted, known, module.check_mode, device_facts(module, tree)), orphans
 
 
 def device_facts(module: AnsibleModule, tree: Tree) -> Callable[[], Mapping[str, Any]]:
@@ -140,6 +141,7 @@ def converge(
         return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
     ensure(tree)
     with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
+        keys.make(tree, module.params["made_keys"])
         programs.install(tree)  # after an update of the collection, units may call what was not there
         for warning in manager.prepare():
             module.warn(warning)
@@ -234,6 +236,11 @@ def info(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     found = paste.parse(module.params["parse"], build.capabilities())
     parsed = {"name": found.name, "definition": found.entry, "yaml": found.yaml, "notes": found.notes}
     return {"changed": False, "instances": {}, "parsed": parsed}
+
+
+def made_keys(module: AnsibleModule, tree: Tree) -> dict[str, str]:
+    """Where the keys are that this host made, by name."""
+    return {name: keys.path(tree, name) for name in module.params["made_keys"]}
 
 
 def choose_manager(module: AnsibleModule, tree: Tree) -> Manager:

@@ -26,18 +26,22 @@ def apply(
 ) -> dict[str, dict[str, Any]]:
     """Do what the steps say: stops first, then each start with its proof. Returns the proofs by name.
 
+    Instances that only restart do so one after the other, each when the one before has proven itself.
+
     :param facts: reads the devices of the host, as `gpu.read` does.
     :raises NotProven: an instance did not answer, or lies elsewhere than planned; the unit that ran before runs again.
     """
     for step in steps:
-        if "keys" in step.actions:
-            _write_key_file(tree, step.name, step.keys_after)
-        if "presets" in step.actions:
-            _write_presets(tree, step.name, step.presets_after)
+        if not _alone(step):
+            _write_files(tree, step)
     for step in steps:
-        _retire(tree, manager, step)
+        if not _alone(step):
+            _retire(tree, manager, step)
     proofs = {}
     for step in steps:
+        if _alone(step):
+            _write_files(tree, step)
+            _retire(tree, manager, step)
         if {"start", "restart"} & set(step.actions):
             proofs[step.name] = _launch(tree, manager, step, facts)
         elif "presets" in step.actions and step.status.active:
@@ -47,6 +51,11 @@ def apply(
         if "write" in step.actions:  # now that it is proven, or is to stand still
             _remember(tree, manager, step)
     return proofs
+
+
+def _alone(step: Step) -> bool:
+    """Does a step take nothing that another one has to give up first? Then all others serve meanwhile."""
+    return "restart" in step.actions and set(step.actions) <= {"restart", "keys"}
 
 
 def _retire(tree: Tree, manager: Manager, step: Step) -> None:
@@ -155,6 +164,14 @@ def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
     manager.start(step.name, 60)
     url = unit.facts_of(step.before).get("URL", step.instance.url)
     return probe.wait_ready(url, 60) == probe.READY
+
+
+def _write_files(tree: Tree, step: Step) -> None:
+    """What a server reads at its start beside its model: the keys, the presets of a router."""
+    if "keys" in step.actions:
+        _write_key_file(tree, step.name, step.keys_after)
+    if "presets" in step.actions:
+        _write_presets(tree, step.name, step.presets_after)
 
 
 def _write_key_file(tree: Tree, name: str, text: str | None) -> None:

@@ -62,22 +62,27 @@ NODES = {
     "intel": ("char-drm", "char-accel"),
 }
 # NVIDIA's nodes are open to everybody; the others belong to these groups of systemd's own sysusers.d/basic.conf
-GROUPS = {"nvidia": (), "amd": ("render", "video"), "intel": ("render", "video")}
+GPU_GROUPS = ("render", "video")
+GROUPS = {"nvidia": (), "amd": GPU_GROUPS, "intel": GPU_GROUPS}
 
 
-def directives(vendors: Sequence[str], loopback: bool, home: str, groups: Sequence[str]) -> list[str]:
+def directives(
+    vendors: Sequence[str], loopback: bool, home: str, groups: Sequence[str], missing: Sequence[str] = ()
+) -> list[str]:
     """The lines of a unit's `[Service]` that confine a server.
 
     :param vendors: makers of the GPUs it was given, `nvidia`, `amd` or `intel`; none for the CPU.
     :param loopback: it serves this host only.
     :param home: what it sees of people's folders: `yes` (nothing) or `read-only`.
-    :param groups: further groups that it needs, to read its models for example.
+    :param groups: further groups that it needs, to read its models for example. :param missing: those of GPUs that
+        the host does not have.
     """
     chosen = [*COMMON, ("ProtectHome", home, "people's folders are not its business, unless its model lies there")]
     chosen += WITH_GPU if vendors else WITHOUT_GPU
     chosen += LOOPBACK if loopback else ()
     lines = [f"{name}={value}" for name, value, _reason in chosen]
-    nodes = dict.fromkeys(node for vendor in vendors for node in NODES[vendor])
+    makers = [maker for vendor in vendors for maker in ([vendor] if vendor in NODES else NODES)]  # unknown: any of them
+    nodes = dict.fromkeys(node for maker in makers for node in NODES[maker])
     lines += [f"DeviceAllow={node} rw" for node in nodes]
-    wanted = dict.fromkeys([*groups, *(group for vendor in vendors for group in GROUPS[vendor])])
+    wanted = dict.fromkeys([*groups, *(group for maker in makers for group in GROUPS[maker] if group not in missing)])
     return [*lines, *([f"SupplementaryGroups={' '.join(wanted)}"] if wanted else [])]

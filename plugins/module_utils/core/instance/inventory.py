@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..errors import InvalidInput
@@ -18,14 +18,18 @@ MERGED = ("options", "env", "plan")
 
 
 def merge_instances(
-    sources: Mapping[str, Mapping[str, Any]], defaults: Mapping[str, Any], models: Mapping[str, Any]
+    sources: Mapping[str, Mapping[str, Any]],
+    defaults: Mapping[str, Any],
+    models: Mapping[str, Any],
+    restart: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """One list of instances out of every dictionary a host sees, with the defaults filled in.
 
     :param sources: variable name -> dictionary of instances by name.
     :param defaults: values for keys an instance does not give; `options`, `env` and `plan` are merged key by key.
     :param models: the known model sets; a model that is none of them and no path is taken as a reference.
-    :raises InvalidInput: two variables disagree about an instance, or a key is unknown.
+    :param restart: names of instances that shall restart; those that shall not run are left out.
+    :raises InvalidInput: two variables disagree about an instance, or a key or a name is unknown.
     """
     check_keys("llama_instances_defaults", defaults, FIELDS)
     found: dict[str, tuple[str, Mapping[str, Any]]] = {}
@@ -40,7 +44,12 @@ def merge_instances(
                     f"The instance {name!r} stands in {other} and in {variable} with different contents.",
                     "Give one of them another name.",
                 )
-    return [_complete(name, entry, defaults, models) for name, (_variable, entry) in sorted(found.items())]
+    check_keys("llama_instances_restart: this host", restart, found)
+    merged = [_complete(name, entry, defaults, models) for name, (_variable, entry) in sorted(found.items())]
+    runs = [item for item in merged if item["name"] in restart and item.get("state", "started") == "started"]
+    for item in runs:
+        item["state"] = "restarted"
+    return merged
 
 
 def _check(variable: str, name: object, entry: object) -> None:

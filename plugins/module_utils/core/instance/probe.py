@@ -155,7 +155,7 @@ def models(url: str, key: str | None = None, timeout: float = 10.0, reload: bool
     return found
 
 
-def look(url: str, key: str | None = None, sleepy: bool = False, timeout: float = 10.0) -> dict[str, Any]:
+def look(url: str, key: str | None = None, sleepy: bool = False, timeout: float = 5.0) -> dict[str, Any]:
     """What a server says of itself: `{state, busy, progress}`; `progress` changes with every token, None if unknown.
 
     :param sleepy: the model may sleep: `/slots` would wake it or keep it awake, `/metrics` does neither.

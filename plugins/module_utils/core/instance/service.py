@@ -77,6 +77,12 @@ class Manager(Protocol):
     def log(self, name: str, mark: str = "", lines: int = 4000) -> str:
         """What the instance wrote after the mark (empty: ever), at most so many lines, the last ones."""
 
+    def recent(self, name: str, lines: int, since: str) -> list[str]:
+        """The last lines of an instance and of the manager about it: since `start`, since `ever`, or since a time."""
+
+    def follow(self, name: str) -> list[str]:
+        """The command with which a person watches the log grow."""
+
 
 def choose(tree: Tree, kind: str = "auto") -> Manager:
     """The manager of a host: systemd where it runs (the system's, or the user's own), else supervisord.

@@ -21,7 +21,7 @@ from ..command import run
 from ..errors import InvalidInput, MissingTool, NotProven
 from ..files import read_text, remove_file, write_text
 from ..tree import Tree
-from . import unit
+from . import logs, unit
 from .service import Status
 
 LARGEST_LOG = 1 << 20  # bytes of a log that are looked at
@@ -190,6 +190,15 @@ class Supervisor:
         except FileNotFoundError:
             return ""
         return "\n".join(text.splitlines()[-lines:])
+
+    def recent(self, name: str, lines: int, since: str) -> list[str]:
+        if since not in (logs.START, logs.EVER):
+            raise InvalidInput("The log of supervisord has no times.", "Use since: start, or since: ever.")
+        found = self.log(name, lines=1 << 20).splitlines()
+        return (logs.since_start(found) if since == logs.START else found)[-lines:]
+
+    def follow(self, name: str) -> list[str]:
+        return ["tail", "-F", self._log_path(name)]
 
     def _boot(self) -> None:
         """Start the daemon with an empty environment, so that nothing of the caller reaches a server."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import grp
 import os
 import re
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from ..command import Result, run
 from ..errors import CommandFailed
 from ..files import read_text, remove_file, write_text
 from ..tree import Tree
-from . import besideunit, unit
+from . import besideunit, hardening, logs, unit
 from .service import Status
 
 SYSTEM_UNITS = "/etc/systemd/system"
@@ -51,7 +52,7 @@ class Systemd:
         return ["Instances end when you log out: lingering is off. Turn it on with: loginctl enable-linger"]
 
     def render(self, launch: unit.Launch) -> str:
-        return unit.render(launch, self.scope, self._version())
+        return unit.render(launch, self.scope, self._version(), _missing_groups())
 
     def beside(self, launch: unit.Launch) -> dict[str, str]:
         service, timer = self._watchdog(launch.instance.name)
@@ -134,12 +135,26 @@ class Systemd:
         where = self._of(name) + ([f"--after-cursor={mark}"] if mark else [])
         return self._journal(*where, "--output=cat", f"--lines={lines}")
 
+    def recent(self, name: str, lines: int, since: str) -> list[str]:
+        where = self._of(name)
+        if since == logs.START:  # by the id of that start, and not by a time: the clock may have been set
+            run_id = self._systemctl("show", self._unit(name), "--property=InvocationID", "--value").stdout.strip()
+            prefix = "" if self.scope == "system" else "USER_"
+            where = [f"_SYSTEMD_INVOCATION_ID={run_id}", "+", f"{prefix}INVOCATION_ID={run_id}"] if run_id else where
+        elif since != logs.EVER:
+            where.append(f"--since={since}")
+        said = self._journal("--output=cat", f"--lines={lines}", *where, check=True)
+        return said.splitlines()
+
+    def follow(self, name: str) -> list[str]:
+        return ["journalctl", *self._of(name), "--output=cat", "--follow"]
+
     def _of(self, name: str) -> list[str]:
         return ["--unit" if self.scope == "system" else "--user-unit", self._unit(name)]
 
-    def _journal(self, *words: str) -> str:
+    def _journal(self, *words: str, check: bool = False) -> str:
         scope = [] if self.scope == "system" else ["--user"]
-        return run(["journalctl", *scope, "--no-pager", "--quiet", *words], check=False, timeout=30).stdout
+        return run(["journalctl", *scope, "--no-pager", "--quiet", *words], check=check, timeout=30).stdout
 
     def _watchdog(self, name: str) -> tuple[str, str]:
         """Paths of the service and the timer that watch an instance."""
@@ -161,6 +176,12 @@ class Systemd:
         scope = [] if self.scope == "system" else ["--user"]
         env = {**os.environ, "XDG_RUNTIME_DIR": runtime_folder()} if scope else None
         return run(["systemctl", *scope, *words], env=env, check=check, timeout=timeout)
+
+
+def _missing_groups() -> list[str]:
+    """Those groups of GPU nodes that this host does not have; a host without udev has none."""
+    known = {entry.gr_name for entry in grp.getgrall()}
+    return [group for group in hardening.GPU_GROUPS if group not in known]
 
 
 def _is_candidate(file: str) -> bool:

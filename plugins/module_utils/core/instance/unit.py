@@ -63,10 +63,11 @@ def watchdog_name(name: str) -> str:
     return f"{PREFIX}watchdog@{name}"
 
 
-def render(launch: Launch, scope: str, version: int = 0) -> str:
+def render(launch: Launch, scope: str, version: int = 0, missing: Sequence[str] = ()) -> str:
     """The complete unit of an instance for the manager of the system or of one user.
 
     :param version: of systemd; it learned to wait longer after each crash with 254.
+    :param missing: groups that this host does not have; systemd starts nothing in a group that is not there.
     """
     system = scope == "system"
     lines = [HEAD, "[Unit]", f"Description=llama.cpp {launch.instance.kind} {launch.instance.name}"]
@@ -84,7 +85,7 @@ def render(launch: Launch, scope: str, version: int = 0) -> str:
     lines += [f"TimeoutStartSec={timeout + 10}", "TimeoutStopSec=10"]
     lines += ["Restart=always", *_backoff(version), "RestartPreventExitStatus=78", "LimitCORE=0"]
     lines += [f"MemoryMax={launch.instance.memory_max}"] if launch.instance.memory_max else []
-    lines += _protection(launch) if system else ["NoNewPrivileges=yes", "UMask=0077"]
+    lines += _protection(launch, missing) if system else ["NoNewPrivileges=yes", "UMask=0077"]
     lines += ["", "[Install]", f"WantedBy={'multi-user' if system else 'default'}.target"]
     lines += ["", f"[{SECTION}]", *[f"{key}={value}" for key, value in launch.facts.items()]]
     return "\n".join(lines) + "\n"
@@ -93,7 +94,7 @@ def render(launch: Launch, scope: str, version: int = 0) -> str:
 def _backoff(version: int) -> list[str]:
     """Back at once after one crash, slower with each further one where systemd can (RestartSteps=)."""
     if version < 254:
-        return ["RestartSec=5"]
+        return ["RestartSec=2"]
     return ["RestartSec=1", "RestartSteps=6", "RestartMaxDelaySec=60"]
 
 
@@ -115,10 +116,10 @@ def exec_start(argv: Sequence[str]) -> str:
     return "ExecStart=" + " \\\n  ".join(" ".join(group) for group in groups)
 
 
-def _protection(launch: Launch) -> list[str]:
+def _protection(launch: Launch, missing: Sequence[str]) -> list[str]:
     below_home = any(path.split(os.sep)[1] in ("home", "root") for path in launch.model_folders)
     home = "read-only" if below_home else "yes"
-    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP])
+    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP], missing)
     lines += [f"StateDirectory={STATE}/{launch.instance.name}"]
     return lines + ([f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else [])
 

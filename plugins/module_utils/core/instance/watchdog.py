@@ -270,11 +270,12 @@ def main() -> int:
     parser.add_argument("--key-file")
     parser.add_argument("--sleepy", action="store_true", help="its model may sleep: never have it generate when idle")
     parser.add_argument("--user", action="store_true", help="under the manager of this user")
-    parser.add_argument("--timeout", type=float, default=20.0, help="seconds a token may take")
+    parser.add_argument("--timeout", type=float, default=15.0, help="seconds a token may take")
+    parser.add_argument("--pause", type=float, default=Rules.pause, help="seconds between two probes")
     wanted = parser.parse_args()
     folder = os.environ.get("RUNTIME_DIRECTORY") or f"/run/user/{os.getuid()}"
     path = os.path.join(folder, f"llama-watchdog-{wanted.name}.json")
-    verdict, memory = watch(Instance(wanted), _recall(path), Rules())
+    verdict, memory = watch(Instance(wanted), _recall(path), Rules(pause=wanted.pause))
     _remember(path, memory)
     if verdict not in QUIET or sys.stdout.isatty():
         sys.stdout.write(json.dumps({"instance": wanted.name, "verdict": verdict, "cures": memory.cures}) + "\n")

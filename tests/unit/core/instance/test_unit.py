@@ -84,6 +84,11 @@ def test_a_gpu_unit_gets_the_nodes_of_its_vendor_and_waits_for_its_gpu(launch, v
     assert ("CUDA_CACHE_PATH" in text) is (vendor == "nvidia")
 
 
+def test_a_group_that_the_host_lacks_is_left_out(launch):
+    text = unit.render(replace(launch, vendors=("amd",)), "system", missing=["render"])
+    assert "SupplementaryGroups=llama-models video\n" in text
+
+
 def test_waiting_for_a_gpu_never_counts_as_a_storm():
     assert unit.GPU_WAIT * unit.STORM_STARTS > unit.STORM_SECONDS
 
@@ -100,7 +105,7 @@ def test_every_directive_has_a_reason():
 
 
 def test_crashes_are_answered_slower_and_slower_where_systemd_can(launch):
-    assert "\nRestartSec=5\n" in unit.render(launch, "system", 252)
+    assert "\nRestartSec=2\n" in unit.render(launch, "system", 252)
     assert "RestartSteps" not in unit.render(launch, "system", 252)
     assert "\nRestartSec=1\nRestartSteps=6\nRestartMaxDelaySec=60\n" in unit.render(launch, "system", 257)
 
