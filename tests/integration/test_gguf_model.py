@@ -285,5 +285,6 @@ def test_hosts_of_one_shared_store_have_one_writer_and_clean_it_together(tmp_pat
     stray.write_bytes(b"123")
     part = play(PLAYBOOK, {"gc": "true", "llama_hosts": "two"}, inventory=inventory)
     assert part.rc == 0 and stray.exists(), "one host alone cleans nothing"
+    assert "2 hosts of the inventory use them, and 1 said what they use" in " ".join(part.output.split()), part.output
     whole = play(PLAYBOOK, {"gc": "true"}, inventory=inventory)
     assert whole.rc == 0 and not stray.exists() and "two" in whole.stats, whole.output
