@@ -57,15 +57,17 @@ def invented(chance: random.Random) -> bytes:
     """A header whose parts are right one by one, and may not fit each other."""
     kinds = [(chance.choice(KEYS), chance.choice(KINDS)) for _pair in range(chance.randrange(6))]
     pairs = [ARCH, *((key, kind, value(chance, kind)) for key, kind in kinds)]
-    tensors = [
+    right = [tensor(chance.choice("abc"), (8,), 0, 32 * at) for at in range(chance.randrange(4))]
+    wrong = [
         tensor(
             chance.choice("abc"),
             [chance.choice(EXTREMES[1:]) for _dim in range(chance.randrange(6))],
             chance.randrange(45),
             chance.choice(EXTREMES),
         )
-        for _tensor in range(chance.randrange(4))
+        for _tensor in range(chance.randrange(3))
     ]
+    tensors = right + wrong
     return gguf_header(pairs, tensors)
 
 
