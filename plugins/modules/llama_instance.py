@@ -67,7 +67,8 @@ options:
             C(cache_type_k), C(cache_type_v), C(override_tensor), C(cpu_moe), C(n_cpu_moe), C(threads), C(threads_batch), C(cpu_mask),
             C(cpu_mask_batch), C(cpu_range), C(cpu_strict), C(cpu_strict_batch), C(prio), C(prio_batch), C(poll), C(poll_batch),
             C(backend_sampling); C(ngram) is a dictionary of numbers such as C(mod_n_match).
-          - With C(strict) set to V(true), a server whose drafts are never accepted has failed; else that is a warning.
+          - After a start, how many drafted tokens are accepted and how fast that is against no drafts is measured. Slower than none is
+            a warning; with C(strict) set to V(true) it is a failure.
         type: dict
       models:
         description:
@@ -418,6 +419,11 @@ instances:
         text:
           description: The generated text.
           type: str
+        speculation:
+          description:
+            - What drafts brought, for an instance with O(instances[].spec) that was started - tokens C(drafted) and C(accepted), their
+              C(rate), milliseconds a token with drafts (C(ms_per_token)) and without (C(ms_without)).
+          type: dict
 made_keys:
   description: The files of the keys that this host made, by name.
   returned: success
@@ -459,7 +465,7 @@ def main() -> None:
         tree = open_tree(module)
         manager = adapter.choose_manager(module, tree)
         steps, orphans, proofs = adapter.converge(module, tree, manager)
-        adapter.warn(module, steps)
+        adapter.warn(module, steps, proofs)
         outcome = adapter.result(manager, steps, orphans, proofs, module.params["address"])
     module.exit_json(made_keys=adapter.made_keys(module, tree), **outcome)
 

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 import urllib.error
 import urllib.request
 import zlib
@@ -170,6 +171,12 @@ def test_a_mode_starts_answers_keeps_its_key_and_can_be_read(deployed, mode):
     assert KEY not in str(deployed) + Path(shown["unit"]).read_text()
 
 
+def test_what_drafts_bring_is_reported(deployed):
+    found = deployed["draft"]["proof"]["speculation"]
+    assert found["accepted"] == found["drafted"] > 0  # a model agrees with itself
+    assert found["ms_per_token"] > 0 and found["ms_without"] > 0
+
+
 def test_every_mode_comes_back_after_kill_9(call, entries, deployed):
     for shown in deployed.values():
         os.kill(shown["pid"], signal.SIGKILL)
@@ -285,3 +292,31 @@ def test_a_pasted_command_becomes_the_entry_that_runs_it(site, port, files, ansi
     assert not shown["failed"], shown["msg"]
     slots = ask(shown["instances"]["tiny"]["url"], "/slots")
     assert [slot["n_ctx"] for slot in slots] == [512, 512]
+
+
+def test_no_configuration_from_beside_reaches_an_instance(site, port, files, ansible_module, tmp_path):
+    """A file and a variable are planted that would move the whole API elsewhere."""
+    (tmp_path / "llama.cpp").mkdir()
+    (tmp_path / "llama.cpp" / "config.ini").write_text("[*]\napi-prefix = /planted\n")
+    env = {"XDG_CONFIG_HOME": str(tmp_path), "LLAMA_ARG_API_PREFIX": "/planted"}
+    common = {"root": str(site.root), "scope": "user", "manager": "supervisor"}
+    entry = {"name": "one", "port": port, "model": files["tiny"]}
+    shown = ansible_module("llama_instance", {**common, "instances": [entry]}, env=env)
+    assert not shown["failed"], shown["msg"]
+    one = shown["instances"]["one"]
+    assert ask(one["url"], "/health", key=None) == {"status": "ok"}
+    bare = [one["command"][0], "--model", files["tiny"], "--port", str(port + 1), "--device", "none"]
+    for planted in ({"XDG_CONFIG_HOME": str(tmp_path)}, {"LLAMA_ARG_API_PREFIX": "/planted"}):  # the plants are alive
+        with subprocess.Popen(bare, env=planted, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                deadline = time.monotonic() + 60
+                while probe.health(f"http://127.0.0.1:{port + 1}") == probe.UNREACHABLE and time.monotonic() < deadline:
+                    time.sleep(0.1)
+                while time.monotonic() < deadline:
+                    status, _body = probe.request(f"http://127.0.0.1:{port + 1}", "/planted/health")
+                    if status == 200:
+                        break
+                    time.sleep(0.1)
+                assert status == 200
+            finally:
+                server.kill()

@@ -149,10 +149,12 @@ def converge(
         return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
 
 
-def warn(module: AnsibleModule, steps: Sequence[Step]) -> None:
+def warn(module: AnsibleModule, steps: Sequence[Step], proofs: Mapping[str, Mapping[str, Any]]) -> None:
     """Pass on what a person should know though nothing failed."""
     ambient = "/etc/llama.cpp/config.ini"
     warnings = [step.warning for step in steps if step.warning]
+    drafts = [proof["speculation"]["warning"] for proof in proofs.values() if "speculation" in proof]
+    warnings += [warning for warning in drafts if warning]
     if os.path.exists(ambient):
         warnings.append(f"{ambient} exists; every llama.cpp program outside the system scope's units reads it.")
     for warning in warnings:

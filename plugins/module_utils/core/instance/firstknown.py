@@ -5,8 +5,14 @@
 
 from __future__ import annotations
 
-# flag -> the first release known to have it
-FIRST: dict[str, str] = {}
+# flag -> the first release that is known to have it; earlier ones may. Sources: llama.cpp pull request 15077 with
+# release b6089, issue 18035 (used with b7389), pull request 23269 (used with b9219)
+FIRST: dict[str, str] = {
+    "--cpu-moe": "b6089",
+    "--n-cpu-moe": "b6089",
+    "--models-preset": "b7389",
+    "--spec-type": "b9219",
+}
 
 
 def hint(flag: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import urllib.parse
 from typing import Any
 
-from . import probe, ranking, router
+from . import probe, ranking, router, speculation
 from .definition import Instance
 
 
@@ -21,7 +21,8 @@ def prove(instance: Instance, key: str | None, seconds: float) -> dict[str, Any]
         return router.prove(instance.url, instance, key, seconds)
     if instance.kind == "rerank":
         return ranking.prove(instance.url, key, seconds, insist=instance.proof == "ranks")
-    return probe.prove(instance.kind, instance.url, key, seconds)
+    answer = probe.prove(instance.kind, instance.url, key, seconds)
+    return {**answer, "speculation": speculation.measure(instance, key, seconds)} if instance.spec else answer
 
 
 def busy_slots(url: str, key: str | None = None) -> int:

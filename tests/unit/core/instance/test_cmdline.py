@@ -174,3 +174,17 @@ def test_a_build_without_a_flag_we_need_is_refused(tmp_path):
 def test_our_defaults_are_left_out_where_the_build_lacks_them(tmp_path):
     old = build_in(tmp_path / "old", HELP.replace("log-jsonl", "log-other"))
     assert "--log-jsonl" not in compose(old).argv
+
+
+@pytest.mark.parametrize(
+    ("flag", "fields", "said"),
+    [
+        ("--n-cpu-moe", {"n_cpu_moe": 3}, "b1 has no flag --n-cpu-moe. Build llama.cpp b6089 or newer"),
+        ("--spec-type", {"spec": DRAFT}, "b1 has no flag --spec-type. Build llama.cpp b9219 or newer"),
+        ("--jinja", {"jinja": True}, "b1 has no flag --jinja. Build a newer llama.cpp"),
+    ],
+)
+def test_a_flag_the_build_lacks_is_named_with_the_first_release_that_has_it(tmp_path, flag, fields, said):
+    old = build_in(tmp_path / "old", HELP.replace(flag, "--other" + flag[1:]))
+    with pytest.raises(InvalidInput, match=said):
+        compose(old, **fields)
