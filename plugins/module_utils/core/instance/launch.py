@@ -6,17 +6,18 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..build import builds
-from ..errors import Prerequisite
+from ..errors import InvalidInput, Prerequisite
 from ..tree import Tree
 from . import cmdline, planned, router, served
 from .definition import Instance
+from .network import Tls
 from .placement import Place
 from .record import Record
 from .service import Manager
-from .unit import Launch, credential_path
+from .unit import Launch, credential_path, socket_folder
 
 SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
@@ -59,9 +60,12 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
     build, files = parts.build, parts.files
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
+    _check_socket(manager, instance)
     final = planned.resolved(instance, build, record) if record else instance
+    if final.tls and manager.hardening == "system":  # its own user cannot read the file, its manager hands it over
+        final = replace(final, tls=Tls(final.tls.cert, credential_path(instance.name, "tls-key")))
     if parts.presets is not None:
-        command = router.compose(instance, build, router.presets_path(tree, instance.name), seen)
+        command = router.compose(final, build, router.presets_path(tree, instance.name), seen)
     else:
         command = cmdline.compose(final, build, files[0], seen, planned.place(record) if record else Place())
     facts = {
@@ -87,7 +91,22 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         devices=tuple(str(row["id"]) for row in local),
         vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local)),
         presets=parts.presets,
+        tls_key=instance.tls.key if instance.tls else None,
     )
+
+
+def _check_socket(manager: Manager, instance: Instance) -> None:
+    if instance.socket and manager.kind == "supervisor":
+        raise InvalidInput(
+            f"Instance {instance.name!r}: supervisord cannot remove the socket that a crash leaves behind.",
+            "Bind to loopback and a port, or use systemd.",
+        )
+    folder = socket_folder(instance.name)
+    if instance.socket and manager.hardening == "system" and os.path.dirname(instance.socket) != folder:
+        raise InvalidInput(
+            f"Instance {instance.name!r}: its service cannot write the socket {instance.socket}.",
+            f"Put it into {folder}, which is made for it.",
+        )
 
 
 def _folders(tree: Tree, found: list[str]) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Launch:
     `facts` is the content of `[X-LlamaOps]`; `model_folders` are absolute; `key_file` is the file that
     holds the API keys on the host, `start_timeout` is in seconds. `devices` are the GPUs of this host that it
     was given, by id; `vendors` are their makers (`nvidia`, `amd`, `intel`). `presets` is the text of a router's
-    presets file.
+    presets file, `tls_key` the private key on the host.
     """
 
     instance: Instance
@@ -47,15 +47,21 @@ class Launch:
     devices: tuple[str, ...] = ()
     vendors: tuple[str, ...] = ()
     presets: str | None = None
+    tls_key: str | None = None
 
     @property
     def service(self) -> str:
         return PREFIX + self.instance.name
 
 
-def credential_path(name: str) -> str:
+def credential_path(name: str, what: str = "api-keys") -> str:
     """Where a system service finds its key file (systemd: System and Service Credentials)."""
-    return f"/run/credentials/{PREFIX}{name}.service/api-keys"
+    return f"/run/credentials/{PREFIX}{name}.service/{what}"
+
+
+def socket_folder(name: str) -> str:
+    """Where the socket of a system service may lie: the only folder below /run that it can write to."""
+    return f"/run/{PREFIX}{name}"
 
 
 def watchdog_name(name: str) -> str:
@@ -79,6 +85,7 @@ def render(launch: Launch, scope: str, version: int = 0, missing: Sequence[str] 
     lines += ["", "[Service]", "Type=exec"]
     lines += [f"Environment={_quoted(f'{key}={value}')}" for key, value in launch.command.env.items()]
     lines += _gpu_lines(launch) if system and launch.devices else []
+    lines += _socket_lines(launch, system)
     lines += [exec_start(launch.command.argv)]
     lines += [f"ExecStartPost={launch.probe} {launch.instance.url} --wait {launch.start_timeout}"]
     timeout = max(launch.start_timeout, GPU_WAIT if launch.devices else 0)  # of each of the commands
@@ -96,6 +103,14 @@ def _backoff(version: int) -> list[str]:
     if version < 254:
         return ["RestartSec=2"]
     return ["RestartSec=1", "RestartSteps=6", "RestartMaxDelaySec=60"]
+
+
+def _socket_lines(launch: Launch, system: bool) -> list[str]:
+    """llama-server leaves its socket behind, and does not start over one that is there."""
+    if not launch.instance.socket:
+        return []
+    folder = [f"RuntimeDirectory={PREFIX}{launch.instance.name}", "RuntimeDirectoryMode=0755"] if system else []
+    return [*folder, f"ExecStartPre=/bin/rm -f {_quoted(launch.instance.socket)}"]
 
 
 def _gpu_lines(launch: Launch) -> list[str]:
@@ -121,7 +136,8 @@ def _protection(launch: Launch, missing: Sequence[str]) -> list[str]:
     home = "read-only" if below_home else "yes"
     lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP], missing)
     lines += [f"StateDirectory={STATE}/{launch.instance.name}"]
-    return lines + ([f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else [])
+    lines += [f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else []
+    return lines + ([f"LoadCredential=tls-key:{_quoted(launch.tls_key)}"] if launch.tls_key else [])
 
 
 def _escaped(word: str) -> str:

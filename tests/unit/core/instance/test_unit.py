@@ -156,3 +156,18 @@ def test_what_needs_a_restart(launch, change, restart):
     before, after = unit.render(launch, "system"), unit.render(change(launch), "system")
     assert before != after
     assert (unit.identity(before) != unit.identity(after)) is restart
+
+
+def test_a_socket_gets_a_folder_and_is_cleared_before_a_start(launch):
+    chat = definition.read({"name": "chat", "model": "tiny", "bind": "/run/llama-chat/api.sock"})
+    text = unit.render(replace(launch, instance=chat), "system")
+    assert "\nRuntimeDirectory=llama-chat\n" in text
+    assert "\nExecStartPre=/bin/rm -f /run/llama-chat/api.sock\nExecStart=" in text
+    assert f"\nExecStartPost={launch.probe} unix:/run/llama-chat/api.sock --wait 90\n" in text
+    assert "RuntimeDirectory" not in unit.render(launch, "system")
+
+
+def test_a_private_key_of_tls_is_handed_over_by_the_manager(launch):
+    keyed = replace(launch, tls_key="/etc/ssl/private/chat.pem")
+    assert "\nLoadCredential=tls-key:/etc/ssl/private/chat.pem\n" in unit.render(keyed, "system")
+    assert "LoadCredential" not in unit.render(launch, "system")
