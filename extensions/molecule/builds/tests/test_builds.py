@@ -1,0 +1,187 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One compile for four hosts, the way back, a builder that is disturbed, beside an instance that is asked always."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import testinfra
+
+INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
+REAL = os.environ["LAB_BUILD_ID"]
+PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
+ROOT = "/opt/llama"
+NAMES = ("one", "two", "three", "four")
+# asks the instance without a pause; writes how many answers came, and how many did not
+LOOP = """
+import json, time, urllib.request
+good = bad = 0
+head = {"Content-Type": "application/json"}
+body = json.dumps({"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}).encode()
+while True:
+    try:
+        request = urllib.request.Request("http://127.0.0.1:8080/v1/chat/completions", body, head)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            good += answer.status == 200
+    except OSError:
+        bad += 1
+    with open("/run/asked", "w") as file:
+        file.write(json.dumps([good, bad]))
+    time.sleep(0.1)
+"""
+
+
+@pytest.fixture(scope="module")
+def lab():
+    return {name: testinfra.get_host(f"ansible://{name}", ansible_inventory=INVENTORY) for name in NAMES}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def asked(lab):
+    """The request loop on `two`; says how often it was answered and how often not."""
+    lab["two"].check_output("systemd-run --unit=asking python3 -c %s", LOOP)
+    yield lambda: json.loads(lab["two"].file("/run/asked").content_string)
+    lab["two"].run("systemctl stop asking")
+
+
+def start(playbook, *arguments, control=None):
+    """ansible-playbook, begun."""
+    env = {**os.environ, "ANSIBLE_HOST_KEY_CHECKING": "0", "ANSIBLE_PIPELINING": "1"}
+    if control:
+        env["ANSIBLE_SSH_CONTROL_PATH_DIR"] = str(control)
+    argv = [shutil.which("ansible-playbook"), "-i", INVENTORY, PLAYBOOKS / playbook, *arguments]
+    return subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def end(begun):
+    """Exit status and output."""
+    output = begun.communicate(timeout=300)[0]
+    return begun.returncode, output
+
+
+def timed(playbook, *arguments):
+    """The output of a playbook that succeeds, and its seconds."""
+    before = time.monotonic()
+    rc, output = end(start(playbook, *arguments))
+    assert rc == 0, output
+    return output, time.monotonic() - before
+
+
+def within(limit):
+    """Seconds that hold on a quiet machine; as many times more as runnable processes share one CPU now."""
+    return limit * max(1.0, os.getloadavg()[0] / os.cpu_count())
+
+
+def active(host):
+    return os.path.basename(host.check_output("readlink %s/current", ROOT))
+
+
+def commit(lab, behaviour):
+    """A further commit upstream; returns it."""
+    script = f"cd /srv/upstream && echo {behaviour} >behaviour && git commit -qam next && git rev-parse HEAD"
+    return lab["one"].check_output("su -s /bin/sh llama-build -c %s", f"export HOME=/tmp; {script}")
+
+
+def wait_for(host, path):
+    deadline = time.monotonic() + 120
+    while not host.file(path).exists:
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.3)
+
+
+def test_exactly_one_host_compiled(lab):
+    ids = {active(host) for host in lab.values()}
+    assert len(ids) == 1 and ids != {REAL}
+    folder = f"{ROOT}/builds/{ids.pop()}"
+    assert {name for name in NAMES if lab[name].file(f"{ROOT}/work/build").exists} == {"one"}
+    assert {name for name in NAMES if lab[name].file(f"{folder}/received.json").exists} == {"two", "three", "four"}
+    assert not lab["two"].exists("cmake") and not lab["two"].exists("c++")
+    for host in lab.values():
+        state = host.file(f"{folder}/bin/llama-server")
+        assert (state.user, state.mode) == ("root", 0o755)
+        assert not host.file(f"{ROOT}/artifacts").exists or host.check_output("ls %s/artifacts", ROOT) == ""
+    assert f"{ROOT}/builds/{REAL}/bin/llama-server" in lab["two"].check_output("systemctl cat llama-chat")
+
+
+def test_a_further_host_gets_it_from_the_cache_in_time(lab):
+    wanted = active(lab["one"])
+    lab["three"].check_output("rm -rf %s/builds/%s %s/current", ROOT, wanted, ROOT)
+    output, seconds = timed("build.yml", "--limit", "three")
+    assert "came from one" in output
+    assert active(lab["three"]) == wanted
+    print(f"a further host: {seconds:.1f} s")
+    assert seconds <= within(15)
+
+
+def test_nothing_to_do_is_quick(lab):
+    output, seconds = timed("build.yml")
+    assert "changed=0" in output and "changed=1" not in output
+    print(f"no change: {seconds / len(NAMES):.1f} s a host")
+    assert seconds / len(NAMES) <= within(2)
+
+
+def test_there_and_back(lab):
+    new = active(lab["one"])
+    _output, seconds = timed("rollback.yml")
+    print(f"rollback of {len(NAMES)} hosts with a look at the instances: {seconds:.1f} s")
+    assert {active(host) for host in lab.values()} == {REAL}
+    assert seconds / len(NAMES) <= within(5)
+    timed("build.yml", "-e", f"llama_build_active={new}")
+    assert {active(host) for host in lab.values()} == {new}
+
+
+def test_a_builder_that_is_disturbed(lab, tmp_path):
+    """Ninja is killed, then every connection to the hosts; in the end all have the new build."""
+    before = active(lab["one"])
+    wanted = commit(lab, "slow /tmp/flag")
+    begun = start("build.yml")
+    wait_for(lab["one"], "/tmp/flag.started")
+    ninja = lab["one"].check_output("pgrep -xu llama-build ninja").split()
+    lab["one"].check_output("kill -KILL %s", ninja[0])
+    lab["one"].run("touch /tmp/flag")  # lets what ninja had started end
+    rc, output = end(begun)
+    assert rc != 0 and "Compiling llama.cpp failed" in output and "which failed in this play" in output, output
+    assert {active(host) for host in lab.values()} == {before}
+
+    lab["one"].check_output("rm -f /tmp/flag /tmp/flag.started")
+    begun = start("build.yml", "-e", "llama_progress_every=1", control=tmp_path)
+    wait_for(lab["one"], "/tmp/flag.started")
+    killed = 0
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes()
+        except OSError:
+            continue
+        if words.startswith(b"ssh\0") and os.fsencode(tmp_path) in words:
+            os.kill(int(path.parent.name), signal.SIGKILL)
+            killed += 1
+    assert killed
+    time.sleep(2)
+    lab["one"].check_output("touch /tmp/flag")
+    rc, output = end(begun)
+    assert rc == 0, output
+    assert len({active(host) for host in lab.values()}) == 1
+    assert wanted[:7] in active(lab["four"])
+
+
+def test_a_build_that_dies_reaches_nobody(lab):
+    before = active(lab["one"])
+    commit(lab, "dies")
+    rc, output = end(start("update.yml"))
+    assert rc != 0 and "did not start" in output, output
+    assert {active(host) for host in lab.values()} == {before}
+
+
+def test_the_instance_answered_all_the_time(lab, asked):
+    good, bad = asked()
+    print(f"{good} answers, {bad} failures")
+    assert good > 50 and bad == 0
