@@ -96,14 +96,6 @@ def test_a_sleeping_model_sleeps_on(one):
         assert json.loads(one.run(look).stdout)["state"] == "sleeping"
 
 
-def test_too_little_memory_is_named_and_what_ran_before_runs_again(two):
-    failed = converge(two, memory_max="16MiB", restart="always", start_timeout=20)
-    assert failed["failed"] and failed["restored"]
-    assert "memory" in failed["msg"] or "signal" in failed["msg"] or "oom" in failed["msg"], failed["msg"]
-    assert converge(two)["changed"] is False
-    assert served(two) == 200
-
-
 def test_a_stolen_port_is_named_and_taken_back(two):
     two.check_output("systemctl reset-failed llama-chat")
     put(
@@ -158,58 +150,6 @@ def test_the_pauses_between_crashes_grow_where_systemd_can(two):
     assert shown(two, "llama-chat", *wanted) == wanted
 
 
-def test_a_full_log_disk_stops_nobody(two):
-    two.check_output("mkdir -p /var/log/journal && mount -t tmpfs -o size=9m none /var/log/journal")
-    try:
-        two.check_output("systemctl restart systemd-journald && journalctl --flush")
-        two.run("head -c 100m /dev/zero > /var/log/journal/full")
-        assert "100%" in two.check_output("df /var/log/journal")
-        assert served(two) == 200
-        assert cured(two, "SIGKILL") < 30
-    finally:
-        two.check_output(
-            "umount --lazy /var/log/journal && rmdir /var/log/journal && systemctl restart systemd-journald"
-        )
-    assert converge(two)["changed"] is False
-
-
-def test_a_mount_that_was_missing_is_tried_again(two):
-    """A mount that fails until a file is there stands for a file server that comes later."""
-    text = two.check_output("cat /etc/systemd/system/llama-chat.service") + "\n"
-    text = (
-        text.replace("RequiresMountsFor=", "RequiresMountsFor=/srv/late ")
-        .replace("8080", "8096")
-        .replace("@chat", "@late")
-    )
-    put(two, "/etc/systemd/system/llama-late.service", text.replace("llama/chat", "llama/late"))
-    gate = "[Service]\nType=oneshot\nExecStart=/usr/bin/test -e /srv/share\n"
-    put(two, "/etc/systemd/system/gate-late.service", gate)
-    mount = "[Mount]\nWhat=none\nWhere=/srv/late\nType=tmpfs\n"
-    put(
-        two,
-        "/etc/systemd/system/srv-late.mount",
-        "[Unit]\nRequires=gate-late.service\nAfter=gate-late.service\n" + mount,
-    )
-    for kind in ("service", "timer"):
-        watchdog = two.check_output("cat %s", f"/etc/systemd/system/llama-watchdog@chat.{kind}") + "\n"
-        put(
-            two,
-            f"/etc/systemd/system/llama-watchdog@late.{kind}",
-            watchdog.replace("chat", "late").replace("8080", "8096"),
-        )
-    try:
-        with quick_watchdog(two, "late"):
-            assert two.run("systemctl start llama-late").rc != 0
-            assert shown(two, "llama-late", "ActiveState")["ActiveState"] == "inactive"
-            two.check_output("mkdir /srv/share")
-            wait_until(lambda: served(two, 8096) == 200, 30)
-            two.check_output("systemctl stop llama-late && sleep 3")  # on purpose: nobody starts it again
-            assert shown(two, "llama-late", "ActiveState")["ActiveState"] == "inactive"
-    finally:
-        two.run("systemctl stop llama-late llama-watchdog@late.timer srv-late.mount; rmdir /srv/share /srv/late")
-        two.run("rm /etc/systemd/system/*late*; systemctl daemon-reload; systemctl reset-failed")
-
-
 def test_all_come_back_after_a_reboot(one, two, figure):
     before = {host: boot_of(host) for host in (one, two)}
     for host in (one, two):
@@ -217,7 +157,7 @@ def test_all_come_back_after_a_reboot(one, two, figure):
     wait_until(lambda: all(boot_of(host) not in ("", before[host]) for host in (one, two)))
     seconds = wait_until(lambda: all(answers({"one": one, "two": two}[name], *rest) for name, *rest in INSTANCES))
     figure("reboot: all answer this long after the hosts do, s", round(seconds, 1))
-    manager = float(shown(two, "", "UserspaceTimestampMonotonic")["UserspaceTimestampMonotonic"])
+    manager = float(boot_of(two).partition("=")[2])
     ready = float(shown(two, "llama-chat", "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"])
     figure("reboot: start of systemd to a ready server on Debian 13, s", round((ready - manager) / 1e6, 2))
 
