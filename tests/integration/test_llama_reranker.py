@@ -10,6 +10,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -221,7 +222,8 @@ def test_embeddings_as_the_openai_client_wants_them(serve, models, tmp_path):
         OpenAI(base_url=url, api_key="wrong").embeddings.create(model="any", input="cat")
     assert server("/health")[0] == 200
     assert [server(path)[0] for path in ("/metrics", "/slots", "/v1/models", "/docs", "/nothing")] == [401] * 5
-    assert server("/slots", key=KEYS[1]) == (200, [{"id": 0, "is_processing": False}])
+    slot = server("/slots", key=KEYS[1])[1][0]
+    assert slot["is_processing"] is False and slot["n_prompt_tokens_processed"] > 0
 
 
 def test_wrong_requests_end_in_a_sentence(serve):
@@ -335,3 +337,67 @@ def test_a_model_is_fetched_from_the_hub_and_proven(reranker_root, models, hub, 
 def test_a_branch_is_no_revision(reranker_root, tmp_path):
     done = play_role(tmp_path, reranker_root, llama_reranker_models={"m": {"repo": "org/m", "revision": "main"}})
     assert done.rc != 0 and "full commit" in done.output
+
+
+@pytest.fixture
+def transformers_site(instance_root, reranker_root, ansible_module):
+    """`site(**fields)`: one instance `rank` of the kind transformers under supervisord, removed at the end."""
+    if not (instance_root / "reranker").exists():
+        (instance_root / "reranker").symlink_to(reranker_root / "reranker")
+    common = {"root": str(instance_root), "scope": "user", "manager": "supervisor", "keys": {"team": KEYS[0]}}
+
+    def call(purge: bool = False, check: bool = False, **fields: Any) -> dict[str, Any]:
+        instances = [] if purge else [{"name": "rank", "kind": "transformers", "keys": ["team"], **fields}]
+        return ansible_module("llama_instance", {**common, "instances": instances, "purge": purge}, check=check)
+
+    yield call
+    call(purge=True)
+
+
+def test_an_instance_of_the_kind_transformers(transformers_site, models, port):
+    fields = {"model": str(models / "cross-encoder"), "port": port, "options": {"threads": 1}}
+    first = transformers_site(**fields)
+    assert not first["failed"], first["msg"]
+    shown = first["instances"]["rank"]
+    assert shown["build_id"].startswith("transformers-") and "scores" in shown["proof"]
+    assert KEYS[0] not in json.dumps(first)
+    assert transformers_site(**fields)["changed"] is False
+
+    def ask(key: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+        body = json.dumps({"query": QUERY, "documents": DOCUMENTS}).encode()
+        connection.request("POST", "/v1/rerank", body, {"Authorization": f"Bearer {key}"})
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+
+    assert scores_of(ask(KEYS[0])[1]) == pytest.approx(expected(models, "cross-encoder"), **CLOSE)
+    assert ask("wrong")[0] == 401
+    os.kill(shown["pid"], signal.SIGKILL)
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        try:
+            if ask(KEYS[0])[0] == 200:
+                break
+        except OSError:
+            time.sleep(0.2)
+    assert scores_of(ask(KEYS[0])[1]) == pytest.approx(expected(models, "cross-encoder"), **CLOSE)
+
+    embedder = transformers_site(**{**fields, "model": str(models / "embedder")})
+    assert not embedder["failed"], embedder["msg"]
+    assert embedder["instances"]["rank"]["proof"] == {"dimensions": 32}
+    broken = transformers_site(**{**fields, "model": str(models / "classes")})
+    assert broken["failed"] and "2 classes" in broken["msg"] and broken["restored"]
+
+
+def test_fields_that_mean_nothing_to_transformers_are_refused(transformers_site, models, port):
+    fields = {"model": str(models / "cross-encoder"), "port": port}
+    for change, reason in (
+        ({"ctx_size": 4096}, "ctx_size"),
+        ({"options": {"flash_attn": "on"}}, "flash_attn"),
+        ({"options": {"dtype": "int4"}}, "bfloat16"),
+        ({"devices": {"count": 1}}, "UUID"),
+        ({"model": "/nowhere"}, "config.json"),
+        ({"model": "unknown"}, "llama_reranker"),
+    ):
+        refused = transformers_site(**{**fields, **change})
+        assert refused["failed"] and reason in refused["msg"] + refused.get("remedy", ""), refused

@@ -258,8 +258,6 @@ def _models(where: str, value: Any) -> tuple[Instance, ...]:
 def _check_kind(instance: Instance, given: Given) -> None:
     """Refuse fields that do not go together."""
     where = given.where
-    if instance.kind == "transformers":
-        raise InvalidInput(f"{where}: the kind transformers is not served by this release yet.", "Use rerank.")
     if instance.kind != "router":
         if instance.models:
             raise InvalidInput(f"{where}: models belong to the kind router.", "Use model, or kind: router.")

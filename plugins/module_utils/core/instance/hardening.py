@@ -45,8 +45,14 @@ COMMON: tuple[Directive, ...] = (
 WITHOUT_GPU: tuple[Directive, ...] = (
     ("PrivateDevices", "yes", "no device but null, zero, full and the random ones"),
     ("DevicePolicy", "closed", "nor by a device node of its own making"),
-    ("MemoryDenyWriteExecute", "yes", "no memory that is first written and then run; GPU drivers compile there"),
     ("ProcSubset", "pid", "nothing of the kernel in /proc; GPU drivers read /proc/driver and /proc/devices"),
+)
+NO_COMPILER: tuple[Directive, ...] = (
+    (
+        "MemoryDenyWriteExecute",
+        "yes",
+        "no memory that is first written and then run; GPU drivers and torch compile there",
+    ),
 )
 WITH_GPU: tuple[Directive, ...] = (
     ("DevicePolicy", "closed", "no device but the pseudo devices and those below"),
@@ -67,18 +73,25 @@ GROUPS = {"nvidia": (), "amd": GPU_GROUPS, "intel": GPU_GROUPS}
 
 
 def directives(
-    vendors: Sequence[str], loopback: bool, home: str, groups: Sequence[str], missing: Sequence[str] = ()
+    vendors: Sequence[str],
+    loopback: bool,
+    home: str,
+    groups: Sequence[str],
+    missing: Sequence[str] = (),
+    compiles: bool = False,
 ) -> list[str]:
     """The lines of a unit's `[Service]` that confine a server.
 
     :param vendors: makers of the GPUs it was given, `nvidia`, `amd` or `intel`; none for the CPU.
     :param loopback: it serves this host only.
     :param home: what it sees of people's folders: `yes` (nothing) or `read-only`.
-    :param groups: further groups that it needs, to read its models for example. :param missing: those of GPUs that
-        the host does not have.
+    :param groups: further groups that it needs, to read its models for example.
+    :param missing: groups of GPUs that the host does not have.
+    :param compiles: it makes machine code while it runs.
     """
     chosen = [*COMMON, ("ProtectHome", home, "people's folders are not its business, unless its model lies there")]
     chosen += WITH_GPU if vendors else WITHOUT_GPU
+    chosen += () if vendors or compiles else NO_COMPILER
     chosen += LOOPBACK if loopback else ()
     lines = [f"{name}={value}" for name, value, _reason in chosen]
     makers = [maker for vendor in vendors for maker in ([vendor] if vendor in NODES else NODES)]  # unknown: any of them

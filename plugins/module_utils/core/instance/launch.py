@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from ..build import builds
 from ..errors import InvalidInput, Prerequisite
 from ..tree import Tree
-from . import cmdline, planned, router, served
+from . import cmdline, planned, router, served, transformers
 from .definition import Instance
 from .network import Tls
 from .placement import Place
@@ -41,6 +41,9 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
     :raises InvalidInput: a file is missing.
     :raises Untrusted: a model file is damaged.
     """
+    if instance.kind == transformers.KIND:
+        transformers.check(f"Instance {instance.name!r}", instance)
+        return Parts(transformers.service(tree, instance.build), (transformers.find(tree, instance),))
     build = _build(tree, instance)
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
@@ -66,6 +69,8 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         final = replace(final, tls=Tls(final.tls.cert, credential_path(instance.name, "tls-key")))
     if parts.presets is not None:
         command = router.compose(final, build, router.presets_path(tree, instance.name), seen)
+    elif instance.kind == transformers.KIND:
+        command = transformers.compose(final, build, files[0], seen)
     else:
         command = cmdline.compose(final, build, files[0], seen, planned.place(record) if record else Place())
     facts = {

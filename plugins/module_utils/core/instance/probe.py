@@ -199,6 +199,9 @@ def prove(
     if kind == "router":
         loaded = {name: item["kind"] for name, item in models(url, key).items() if item["state"] == "loaded"}
         return {"models": {name: prove(kind, url, key, timeout, name) for name, kind in loaded.items()}}
+    if kind == "transformers":  # what its model is for shows when it is asked
+        status = request(url, "/v1/rerank", {"query": "Hello?", "documents": ["Hello."]}, key, timeout)[0]
+        return prove("embedding" if status == 501 else "rerank", url, key, timeout)
     if kind == "embedding":
         return one_embedding(url, key, timeout, model)
     if kind == "rerank":

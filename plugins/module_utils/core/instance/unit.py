@@ -134,7 +134,8 @@ def exec_start(argv: Sequence[str]) -> str:
 def _protection(launch: Launch, missing: Sequence[str]) -> list[str]:
     below_home = any(path.split(os.sep)[1] in ("home", "root") for path in launch.model_folders)
     home = "read-only" if below_home else "yes"
-    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP], missing)
+    compiles = launch.instance.kind == "transformers"  # torch writes the kernels that fit the CPU
+    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP], missing, compiles)
     lines += [f"StateDirectory={STATE}/{launch.instance.name}"]
     lines += [f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else []
     return lines + ([f"LoadCredential=tls-key:{_quoted(launch.tls_key)}"] if launch.tls_key else [])

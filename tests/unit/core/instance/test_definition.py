@@ -32,7 +32,6 @@ def test_three_lines_are_enough():
         ({"model": ""}, "names no model"),
         ({"model": "a\nb"}, "one line of text"),
         ({"kind": "chat"}, "Possible: server, embedding"),
-        ({"kind": "transformers"}, "not served by this release"),
         ({"kind": "router"}, "is a router: model belong to its models"),
         ({"models": {"a": {"model": "tiny"}}}, "models belong to the kind router"),
         ({"bind": "/run/a.sock"}, "Leave port and tls out"),

@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -142,7 +142,8 @@ def create_app(service: Service, max_body: int) -> FastAPI:
         return {"object": "list", "data": [entry]}
 
     async def slots() -> list[dict[str, Any]]:
-        return [{"id": 0, "is_processing": service.processing > 0}]
+        computed = service.batcher.tokens if service.batcher else 0  # it grows as long as the model is not stuck
+        return [{"id": 0, "is_processing": service.processing > 0, "n_prompt_tokens_processed": computed}]
 
     registry = CollectorRegistry()
     registry.register(service)  # type: ignore[arg-type]  it has collect()
@@ -150,11 +151,14 @@ def create_app(service: Service, max_body: int) -> FastAPI:
     async def metrics() -> Response:
         return PlainTextResponse(generate_latest(registry), media_type=CONTENT_TYPE_PLAIN_0_0_4)
 
-    async def rerank(body: Rerank) -> Any:
+    # bodies are read whatever their content type says, as llama-server does
+    async def rerank(request: Request) -> Any:
+        body = Rerank.model_validate_json(await request.body())
         results, tokens = await service.compute("rerank", body.query, _strings(body), body.instruction)
         return ranked(body, results, tokens, service.alias)
 
-    async def embeddings(body: Embeddings) -> Any:
+    async def embeddings(request: Request) -> Any:
+        body = Embeddings.model_validate_json(await request.body())
         results, tokens = await service.compute("embedding", "", body.strings(), None)
         return embedded(body, results, tokens, service.alias)
 
@@ -216,10 +220,10 @@ def _handlers(app: FastAPI) -> None:
     async def bad(request: Request, exc: BadInput) -> Response:
         return error(400, str(exc))
 
-    @app.exception_handler(RequestValidationError)
-    async def invalid(request: Request, exc: RequestValidationError) -> Response:
-        first = exc.errors()[0]
-        where = ".".join(str(part) for part in first["loc"] if part != "body")
+    @app.exception_handler(ValidationError)
+    async def invalid(request: Request, exc: ValidationError) -> Response:
+        first = exc.errors(include_url=False, include_context=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
         return error(400, f"{where}: {first['msg']}" if where else str(first["msg"]))
 
     @app.exception_handler(Exception)
