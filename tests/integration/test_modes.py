@@ -136,10 +136,12 @@ def call(instance_root, tmp_path_factory):
     common = {"root": str(instance_root), "scope": "user", "manager": "supervisor", "keys": {"team": KEY}}
     folder = tmp_path_factory.mktemp("runs")
 
-    def run(*instances):
-        return must(run_module(folder, "llama_instance", {**common, "instances": list(instances)}))["instances"]
+    def run(*instances, **more):
+        given = {**common, "instances": list(instances), **more}
+        return must(run_module(folder, "llama_instance", given))["instances"]
 
-    return run
+    yield run
+    run(purge=True)
 
 
 @pytest.fixture(scope="module")
