@@ -116,7 +116,8 @@ options:
   architectures:
     description:
       - What GPUs to compile for. By default those of this host.
-      - For V(cuda) compute capabilities without the dot, such as V(86) or V(90), with C(-real) or C(-virtual) as in CMake. For V(hip) targets such as V(gfx1100).
+      - For V(cuda) compute capabilities without the dot, such as V(86) or V(90), with C(-real) or C(-virtual) as in CMake.
+      - For V(hip) targets such as V(gfx1100).
     type: list
     elements: str
     default: []
@@ -249,7 +250,8 @@ options:
     type: str
 notes:
   - Everything that a build needs is checked before anything is changed, with what was found, what is needed and what helps; RV(preflight) shows it.
-  - Needs CMake 3.14 (V(cuda) 3.18, V(vulkan) 3.19, V(hip) 3.21), Ninja, a C and a C++ compiler, and git for O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
+  - Needs CMake 3.14 (V(cuda) 3.18, V(vulkan) 3.19, V(hip) 3.21), Ninja, a C and a C++ compiler, and git for
+    O(source.type=git); C(ccache) and the headers of OpenSSL are used where they are.
     Programs are looked for on C(PATH) and in C(venv/bin) of the root. What is missing is named at once, with the package that brings it.
   - In check mode the build id is V(none) where only the source tree can tell llama.cpp's version.
 seealso:

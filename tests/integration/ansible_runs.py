@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 COLLECTIONS = REPOSITORY / ".build" / "collections"
 TOOLS = Path(sys.executable).parent
@@ -68,6 +70,30 @@ def ansible(
     entries = [json.loads(line) for line in record.read_text().splitlines()]
     stats = next((entry["hosts"] for entry in entries if entry["status"] == "stats"), {})
     return Run(done.returncode, done.stdout, [entry for entry in entries if "task" in entry], stats)
+
+
+def run_module(
+    folder: Path,
+    name: str,
+    args: dict[str, Any],
+    check: bool = False,
+    diff: bool = False,
+    variables: dict[str, Any] | None = None,
+    env: dict[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a module of the collection on this machine; returns its result, with `failed` always there."""
+    argv = ["ansible", "localhost", "-m", f"llamaops.llama_cpp.{name}", *(["-a", json.dumps(args)] if args else [])]
+    done = ansible(folder, argv, {**LOCAL, **(variables or {})}, check, diff, env or {})
+    if not done.tasks:
+        pytest.fail(f"{name} left no result:\n{done.output}")
+    return {**done.tasks[-1]["result"], "failed": done.tasks[-1]["status"] != "ok"}
+
+
+def must(result: dict[str, Any]) -> dict[str, Any]:
+    """The result of a module that had to succeed."""
+    if result["failed"]:
+        pytest.fail(result["msg"])
+    return result
 
 
 def _environment(folder: Path, record: Path) -> dict[str, str]:

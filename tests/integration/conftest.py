@@ -15,27 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_runs import LOCAL, REPOSITORY, Run, ansible
+from ansible_runs import LOCAL, REPOSITORY, Run, ansible, must, run_module
 
 Module = Callable[..., dict[str, Any]]
 Play = Callable[..., Run]
-
-
-def run_module(
-    folder: Path,
-    name: str,
-    args: dict[str, Any],
-    check: bool = False,
-    diff: bool = False,
-    variables: dict[str, Any] | None = None,
-    env: dict[str, str] | None = None,
-) -> dict[str, Any]:
-    """Run a module of the collection on this machine; returns its result, with `failed` always there."""
-    argv = ["ansible", "localhost", "-m", f"llamaops.llama_cpp.{name}", *(["-a", json.dumps(args)] if args else [])]
-    done = ansible(folder, argv, {**LOCAL, **(variables or {})}, check, diff, env or {})
-    if not done.tasks:
-        pytest.fail(f"{name} left no result:\n{done.output}")
-    return {**done.tasks[-1]["result"], "failed": done.tasks[-1]["status"] != "ok"}
 
 
 @pytest.fixture
@@ -106,13 +89,6 @@ def make_root(folder: Path, built_root: Path, **runtime: Any) -> Path:
     copy_tree(build, folder / "root" / "builds" / build.name)
     must(run_module(folder / "run", "llama_build", {**common, "active": build.name}))
     return folder / "root"
-
-
-def must(result: dict[str, Any]) -> dict[str, Any]:
-    """The result of a module that had to succeed."""
-    if result["failed"]:
-        pytest.fail(result["msg"])
-    return result
 
 
 def copy_tree(source: Path, target: Path) -> None:

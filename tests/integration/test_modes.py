@@ -25,7 +25,7 @@ import pytest
 import yaml
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import probe
-from conftest import must, run_module
+from ansible_runs import must, run_module
 from fixtures import tiny_models
 
 KEY = "a-key-that-nobody-else-has"

@@ -102,8 +102,6 @@ def outcome(trial):
         trial()
     except OSError as exc:
         return errno.errorcode.get(exc.errno or 0, str(exc))
-    except PermissionError:
-        return "EPERM"
     return "done"
 
 

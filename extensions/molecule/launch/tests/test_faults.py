@@ -40,7 +40,7 @@ def reason(host, name="chat"):
 def quick_watchdog(host, name="chat"):
     """The watchdog of an instance with an interval and deadlines of seconds."""
     text = host.check_output("cat %s", f"/etc/systemd/system/llama-watchdog@{name}.service").replace("\\\n", "")
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    command = [line for line in text.splitlines() if line.startswith("ExecStart=")][0]
     timer, service = f"llama-watchdog@{name}.timer", f"llama-watchdog@{name}.service"
     undo = [drop_in(host, timer, QUICK_TIMER)]
     undo.append(drop_in(host, service, f"[Service]\nExecStart=\n{command} --timeout 1 --pause 1\n"))

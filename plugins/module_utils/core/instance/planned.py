@@ -29,8 +29,10 @@ SCHEMA = 1
 PLANNED = ("server", "embedding", "rerank")  # kinds that serve one GGUF model
 # field of an instance -> the rung that `auto` allows
 _RUNGS = {"n_cpu_moe": choose.CPU_MOE, "ctx_size": choose.CTX, "gpu_layers": choose.PARTIAL}
-RESOLVED = ("ctx_size", "parallel", "cache_type_k", "cache_type_v", "gpu_layers", "tensor_split", "split_mode",
-           "n_cpu_moe")  # fmt: skip
+RESOLVED = (
+    *("ctx_size", "parallel", "cache_type_k", "cache_type_v"),
+    *("gpu_layers", "tensor_split", "split_mode", "n_cpu_moe"),
+)
 _GRAIN = 256 << 20  # bytes: totals that differ by less are the same device; drivers and kernels keep a little
 
 

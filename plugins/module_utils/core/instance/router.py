@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 from ..build.builds import Build
 from ..build.capabilities import Capabilities
@@ -131,7 +131,10 @@ def _section(item: Instance, build: Build, files: Served, place: Place) -> str:
     lines = [f"[{item.name}]"]
     words = cmdline.model_arguments(item, build, files, place)
     while words:
-        option, sets = known.find(words[0]) or _lost(words[0])
+        found = known.find(words[0])
+        if found is None:
+            raise InvalidInput(f"{words[0]} is no flag.")
+        option, sets = found
         values, words = words[1 : 1 + option.takes], words[1 + option.takes :]
         key = (option.name if sets else option.negative[-1]).lstrip("-")
         line = f"{key} = {values[0] if values else 'true'}"
@@ -144,7 +147,3 @@ def _section(item: Instance, build: Build, files: Served, place: Place) -> str:
     lines += [f"tags = content-{files.content[:16]}"]  # another file under the same path is another section
     lines += ["load-on-startup = true"] if item.load else []
     return "\n" + "\n".join(lines) + "\n"
-
-
-def _lost(word: str) -> NoReturn:
-    raise InvalidInput(f"{word} is no flag.")
