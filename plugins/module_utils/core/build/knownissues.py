@@ -10,6 +10,7 @@ part of the recipe and stands in the manifest.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -119,6 +120,12 @@ def judge(
     :param glibc: version of the C library, None for another one. :param read: gives a file of the source tree.
     """
     return [_verdict(issue, number, version(cuda), version(glibc or ""), read) for issue in table] if cuda else []
+
+
+def possible(cuda: str | None, table: Sequence[Issue] = TABLE) -> list[tuple[str, ...]]:
+    """All labels that a recipe may have for this version of the toolkit, each as `judge` would give them; () included."""
+    labels = [issue.label() for issue in table if cuda and issue.toolkit[0] <= version(cuda) < issue.toolkit[1]]
+    return [some for count in range(len(labels) + 1) for some in itertools.combinations(labels, count)]
 
 
 def version(text: str) -> Version:

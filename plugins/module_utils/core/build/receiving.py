@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from ..errors import Prerequisite
 from ..tree import Tree
-from . import artifact, builds, compat, recipe, smoke
+from . import artifact, builds, compat, knownissues, recipe, smoke
 from .buildplan import Request
 from .builds import Build
 from .source import Source
@@ -22,12 +22,16 @@ from .source import Source
 def prefer(wanted: Mapping[str, Any] | None, request: Request) -> None:
     """Stop before a compile whose result can be had as an artifact.
 
+    Which patches a build needs only the source tree tells; so one with any of those that are known is taken, as
+    `recipe.same` does with builds that are here. No tree is fetched.
+
     :raises Prerequisite: with the id of that build as the detail `needs_artifact`.
     """
     if wanted is None or request.force:
         return
-    ending = f"-{recipe.commit7(wanted['commit'])}-{wanted['backend']}-{recipe.digest(wanted)}"
-    found = [name for name in request.artifacts if name.endswith(ending)]
+    recipes = [{**wanted, "patches": list(labels)} for labels in knownissues.possible(wanted.get("cuda"))]
+    endings = tuple(f"-{recipe.commit7(one['commit'])}-{one['backend']}-{recipe.digest(one)}" for one in recipes)
+    found = [name for name in request.artifacts if name.endswith(endings)]
     if found:
         raise Prerequisite(
             f"The build {found[0]} need not be compiled.", "Bring its artifact.", needs_artifact=found[0]
