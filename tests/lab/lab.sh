@@ -5,7 +5,8 @@
 #
 # lab.sh - Debian test hosts with a real systemd, in containers of systemd-nspawn on a network of their own.
 #
-#   lab.sh up [NAME[:SUITE]...]  make the network and boot these hosts; returns when all of them run
+#   lab.sh up [NAME[:SUITE[+PACKAGE,...]]...]
+#                                make the network and boot these hosts; returns when all of them run
 #   lab.sh remove                remove every host
 #   lab.sh down                  remove every host and the network
 #   lab.sh inventory             the running hosts as an Ansible inventory (YAML)
@@ -150,9 +151,11 @@ fill() { # NAME ROOT: what differs from the image
   install -m 755 "$here/init.sh" "$root/usr/local/sbin/lab-init"
 }
 
-host_up() { # NAME[:SUITE]
-  local name=${1%%:*} suite folder image
+host_up() { # NAME[:SUITE[+PACKAGE,...]]
+  local name=${1%%:*} suite packages=${LAB_PACKAGES:-} folder image
   suite=${1#"$name"}
+  suite=${suite#:}
+  [[ $suite != *+* ]] || packages=${suite#*+}
   folder=$hosts/$name
   [[ $name =~ ^[a-z][a-z0-9-]{0,11}$ ]] || die "$name cannot name a host"
   ! runs "$name" || return 0
@@ -160,7 +163,7 @@ host_up() { # NAME[:SUITE]
     host_down "$name"
     mkdir -p "$folder"/{root,upper,work}
     free_address >"$folder/address"
-    image=$("$here/image.sh" ${suite:+"${suite#:}"})
+    image=$(LAB_PACKAGES=$packages "$here/image.sh" ${suite:+"${suite%%+*}"})
     mount -t overlay "$LAB-$name" -o "lowerdir=$image,upperdir=$folder/upper,workdir=$folder/work" "$folder/root"
     fill "$name" "$folder/root"
     host_network "$name" "$(cat "$folder/address")"
