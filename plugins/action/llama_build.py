@@ -21,7 +21,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.plugin_utils.long_job import
 _KEYS = {"cache", "builder", "target"}
 _CACHE = "~/.cache/llamaops/artifacts"
 # what a host that gets an artifact still decides for itself
-_OWN = ("root", "scope", "activate", "keep", "lock_timeout", "speed_gate")
+_OWN = ("root", "scope", "activate", "keep", "lock_timeout", "speed_gate", "refused")
 _ATTEMPTS = 3  # to move a file over a connection that breaks
 
 

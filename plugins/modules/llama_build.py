@@ -171,6 +171,14 @@ options:
       - No network and no compiler is needed. Instances keep running from the folder of their own build until they are deployed again.
       - Its files are compared with the manifest first.
     type: str
+  refused:
+    description:
+      - Ids of builds that must not become active, such as one that was left by a rollback. Where the request comes to one of these, nothing is built, the
+        active build stays, and a warning says so; without another active build it is an error.
+      - It does not count for O(active), nor with O(activate=false).
+    type: list
+    elements: str
+    default: []
   keep:
     description:
       - How many builds stay on the host. The active one, the one before, and every build that a unit or a running process uses stay in any case.

@@ -29,7 +29,7 @@ _ID = re.compile(r"[0-9a-z][0-9a-z.]{0,39}-[0-9a-f]{7}-[a-z0-9]{1,20}-[0-9a-f]{8
 # what does not change the build that an answer names (architectures follow from the hosts of a play; each host proves
 # that its own are among them)
 _APART = {"root", "scope", "jobs", "activate", "active", "keep", "force", "state", "build", "lock_timeout", "job"}
-_APART |= {"architectures", "artifacts", "ship", "speed_gate"}
+_APART |= {"architectures", "artifacts", "ship", "speed_gate", "refused"}
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core.build import artifact, backend, building, preflight, source
+from ..core.build import artifact, backend, building, preflight, recipe, source
 from ..core.build.blas import VENDORS
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
@@ -68,6 +68,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
         "options": {"cache": {"type": "str"}, "builder": {"type": "str"}, "target": {"type": "str", "required": True}},
     },
     "artifacts": {"type": "list", "elements": "str"},
+    "refused": {"type": "list", "elements": "str", "default": []},
     "job": {"type": "str"},
 }
 RULES: dict[str, Any] = {
@@ -89,6 +90,7 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     given = {word: params[word] for word in _WORDS}
     gate = params["speed_gate"]
     given["gate"] = Gate(gate["model"], gate["min_speed_ratio"], gate["rounds"]) if gate else None
+    given["refused"] = tuple(recipe.check_build_id(name) for name in params["refused"])
     request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
     try:

@@ -136,6 +136,17 @@ def test_what_does_not_work_here_is_never_active(made, root, build, tmp_path):
     assert (active(root), names(root / "builds")) == (good, [good])
 
 
+def test_a_refused_build_is_received_and_never_active(made, upstream, root, build):
+    """Its id is known only from the artifact here."""
+    other = upstream.commit("good again")
+    good = build(source=upstream.source(other))["build_id"]
+    for received in (True, False):
+        result = build(source=source(made["artifact"]), refused=[made["build_id"]])
+        assert (result["failed"], result["received"], result["active"]) == (False, received, good), result
+    assert active(root) == good
+    assert build(source=source(made["artifact"]))["active"] == made["build_id"]
+
+
 @pytest.mark.parametrize(
     "given",
     [

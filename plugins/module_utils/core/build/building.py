@@ -111,7 +111,8 @@ def _apply(
         else:
             receiving.prefer(plan.recipe, request)
             made = _make(tree, request, plan, tools, handle, progress)
-        plan = replace(plan, build_id=made.id)
+        fit = made.id not in request.refused  # an artifact without a name tells its id only now
+        plan = replace(plan, build_id=made.id, activate=plan.activate and fit)
     try:
         _activate(tree, request, plan, progress)
     finally:

@@ -18,6 +18,7 @@ from .builds import Build
 from .means import Means, Wanted
 from .means import find as find_means
 from .preflight import Row
+from .refusal import heed
 from .source import Exact, Source, git_record, recorded
 from .speed import Gate
 from .toolchain import Toolchain
@@ -32,6 +33,7 @@ class Request:
 
     :param artifacts: ids of builds that can be had instead of being compiled.
     :param gate: how fast a build must be to become the active one.
+    :param refused: ids of builds that must not become active.
     :param gpus: how many GPUs the host must have; 0: it serves from its CPU.
     """
 
@@ -47,6 +49,7 @@ class Request:
     state: str = "present"
     build: str | None = None
     artifacts: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
     gate: Gate | None = None
     architectures: Sequence[str] = ()
     cuda_home: str | None = None
@@ -66,7 +69,7 @@ class Plan:
     :param active, previous, ids: what is active, what was before, and all builds (the newest first) afterwards.
     :param rows: what the preflight found, where there is something to compile.
     :param means: the backend with what it takes on this host; None where nothing is built.
-    :param warnings: what could not be looked at yet (check mode only).
+    :param warnings: what could not be looked at yet (check mode only), or was not done because it is refused.
     """
 
     build_id: str | None
@@ -209,8 +212,9 @@ def _switch(tree: Tree, build: Build) -> Plan:
 
 def _present(tree: Tree, request: Request, known: Sequence[Build], plan: Plan) -> Plan:
     """The plan with what follows for `current` and for old builds."""
-    build_id = plan.build_id
     active, previous = _id_of(builds.active(tree)), _id_of(builds.previous(tree))
+    plan = heed(request, plan, active, tree.root)
+    build_id = plan.build_id
     existing = next((build for build in known if build.id == build_id), None)
     made = plan.compile or plan.receive
     activate = request.activate and not (existing and not made and builds.is_active(tree, existing))

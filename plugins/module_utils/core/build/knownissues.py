@@ -123,7 +123,7 @@ def judge(
 
 
 def possible(cuda: str | None, table: Sequence[Issue] = TABLE) -> list[tuple[str, ...]]:
-    """All labels that a recipe may have for this version of the toolkit, each as `judge` would give them; () included."""
+    """All labels that a recipe may have for this version of the toolkit, each as `judge` may give them; () is one."""
     labels = [issue.label() for issue in table if cuda and issue.toolkit[0] <= version(cuda) < issue.toolkit[1]]
     return [some for count in range(len(labels) + 1) for some in itertools.combinations(labels, count)]
 

@@ -13,7 +13,7 @@ from typing import Any, Callable
 
 from ..errors import Prerequisite
 from ..tree import Tree
-from . import artifact, builds, compat, knownissues, recipe, smoke
+from . import artifact, builds, compat, recipe, smoke
 from .buildplan import Request
 from .builds import Build
 from .source import Source
@@ -29,9 +29,7 @@ def prefer(wanted: Mapping[str, Any] | None, request: Request) -> None:
     """
     if wanted is None or request.force:
         return
-    recipes = [{**wanted, "patches": list(labels)} for labels in knownissues.possible(wanted.get("cuda"))]
-    endings = tuple(f"-{recipe.commit7(one['commit'])}-{one['backend']}-{recipe.digest(one)}" for one in recipes)
-    found = [name for name in request.artifacts if name.endswith(endings)]
+    found = [name for name in request.artifacts if name.endswith(recipe.endings(wanted))]
     if found:
         raise Prerequisite(
             f"The build {found[0]} need not be compiled.", "Bring its artifact.", needs_artifact=found[0]

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InvalidInput
+from . import knownissues
 
 BUILD_ID = re.compile(r"[0-9a-z.]{1,40}-[0-9a-f]{7}-[a-z0-9]{1,20}-[0-9a-f]{8}")
 
@@ -130,6 +131,15 @@ def commit7(commit: str) -> str:
 def build_id(version: str, recipe: Mapping[str, Any]) -> str:
     """`<version>-<commit7>-<backend>-<8 hex of the recipe>`."""
     return f"{version}-{commit7(recipe['commit'])}-{recipe['backend']}-{digest(recipe)}"
+
+
+def endings(recipe: Mapping[str, Any]) -> tuple[str, ...]:
+    """How the id of a build of this recipe may end, whatever patches the source tree turns out to need.
+
+    What comes before is llama.cpp's version, which often only the tree tells too.
+    """
+    possible = [{**recipe, "patches": list(labels)} for labels in knownissues.possible(recipe.get("cuda"))]
+    return tuple(f"-{commit7(one['commit'])}-{one['backend']}-{digest(one)}" for one in possible)
 
 
 def check_build_id(text: str) -> str:

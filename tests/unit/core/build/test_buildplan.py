@@ -241,3 +241,29 @@ def test_removing(tree, tmp_path):
     (Path(tree.root) / "instances" / "chat" / "instance.json").write_text(f'["{tree.root}/builds/{first}/bin/x"]')
     with pytest.raises(InvalidInput, match="in use by .*instance.json"):
         decide(tree, Request(Source("git"), state="absent", build=first))
+
+
+def test_a_refused_build_does_not_come_back(tree):
+    good = made(tree, FULL)
+    newer = replace(FULL, source=replace(FULL.source, ref="d" * 40))
+    left = buildplan.recipe.build_id("0.5.1", decide(tree, newer, check=True).recipe)
+    plan = decide(tree, replace(newer, refused=(left,)))  # its version is not known yet, and it is known all the same
+    assert (plan.build_id, plan.changes, plan.active) == (good, False, good)
+    assert plan.warnings == (f"The build {left} is refused; {good} stays active.",)
+    assert decide(tree, replace(newer, refused=("0.5.1-1111111-cpu-00000000",))).compile
+    assert decide(tree, replace(newer, refused=(left,), activate=False)).compile, "a builder makes it for others"
+
+    assert made(tree, newer, version="0.5.1", active=False) == left
+    assert not decide(tree, replace(newer, refused=(left,))).changes
+    artifact = Request(Source("artifact", build=left, checksum="0" * 64), refused=(left,))
+    assert not decide(tree, artifact).changes
+    assert decide(tree, replace(newer, refused=(left,), active=left)).activate, "who names it means it"
+
+
+def test_a_refused_build_with_nothing_instead_is_an_error(tree):
+    with pytest.raises(InvalidInput, match="no build is active"):
+        left = buildplan.recipe.build_id("0.5.0", decide(tree, FULL, check=True).recipe)
+        decide(tree, replace(FULL, refused=(left,)))
+    made(tree, FULL)
+    with pytest.raises(InvalidInput, match="it is active.*rollback"):
+        decide(tree, replace(FULL, refused=(left,)))
