@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.fleet import show
+
 DOCUMENTATION = r"""
 name: instance_table
 short_description: Show instances as the lines of a table
@@ -37,47 +39,28 @@ _value:
 """
 
 COLUMNS = ("name", "state", "residency", "share", "memory", "uptime", "boot", "kind", "endpoint", "model", "build")
-_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-_SPANS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def table(instances: Mapping[str, Mapping[str, Any]]) -> list[str]:
     rows = [COLUMNS, *[_row(name, instances[name]) for name in sorted(instances)]]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return show.aligned(rows)
 
 
 def _row(name: str, item: Mapping[str, Any]) -> tuple[str, ...]:
-    taken, planned = (_size((item.get("memory") or {}).get(key)) for key in ("actual", "planned"))
+    taken, planned = (show.size((item.get("memory") or {}).get(key)) for key in ("actual", "planned"))
     return (
         name,
         item["state"],
         item["residency"],
         item["share"] or "-",
         f"{taken} of {planned}",
-        _span(item["uptime"]),
+        show.span(item["uptime"]),
         "on" if item["enabled"] else "off",
         item["kind"],
         item["endpoint"] or "-",
         item["model"] or "-",
         item["build_id"],
     )
-
-
-def _size(size: int | None) -> str:
-    if size is None:
-        return "-"
-    amount, unit = float(size), 0
-    while amount >= 1024 and unit < len(_UNITS) - 1:
-        amount, unit = amount / 1024, unit + 1
-    return f"{amount:.1f} {_UNITS[unit]}"
-
-
-def _span(seconds: int | None) -> str:
-    """The largest unit of a time that is not zero: `3d`, `7m`."""
-    if seconds is None:
-        return "-"
-    return next((f"{seconds // size}{unit}" for unit, size in _SPANS if seconds >= size), "0s")
 
 
 class FilterModule:

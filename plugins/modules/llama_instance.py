@@ -414,7 +414,7 @@ instances:
     proof:
       description: The answer that proved a start, a generated text or the dimensions of an embedding; empty if nothing was started.
       type: dict
-      sample: {text: "Hello", tokens: 1}
+      sample: {text: "Hello", tokens: 4, tokens_per_second: 41.7}
       contains:
         text:
           description: The generated text.

@@ -151,6 +151,10 @@ instances:
         actual:
           description: Bytes; null where unknown.
           type: int
+    tokens_per_second:
+      description: How fast it generated when it was last asked, by its watchdog or by the proof of its start; null where unknown.
+      type: float
+      sample: 41.7
     detail:
       description: The state in the words of the service manager.
       type: str

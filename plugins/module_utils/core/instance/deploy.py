@@ -91,7 +91,8 @@ def _launch(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) ->
     mark = manager.mark(step.name)
     try:
         answer = _start_and_prove(manager, step)
-        placed = reconcile.after_start(tree, manager, step.launch, mark, facts) if step.launch else {}
+        speed = answer.get("tokens_per_second")
+        placed = reconcile.after_start(tree, manager, step.launch, mark, facts, speed) if step.launch else {}
         return {**answer, **({"placement": placed} if placed else {})}
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..files import read_json, read_text
 from ..tree import Tree
-from . import launch, probe, reconcile, unit
+from . import launch, probe, reconcile, speed, unit
 from .record import Record
 from .residency import HOST
 from .service import Manager, Status
@@ -51,6 +51,7 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
         "share": share(record),
         "memory": memory(record, placed["actual"]),
         "devices": devices(record, placed["actual"]),
+        "tokens_per_second": speed.last(tree, name, status.pid, reconcile.start_of(tree, name).get("start", {})),
     }
 
 

@@ -30,7 +30,7 @@ import urllib.parse
 from collections.abc import Callable, Sequence
 from typing import Any
 
-KINDS = ("server", "embedding", "rerank", "router")
+KINDS = ("server", "embedding", "rerank", "router", "transformers")
 READY, LOADING, UNREACHABLE, SLEEPING = "ready", "loading", "unreachable", "sleeping"
 _LARGEST_ANSWER = 16 << 20
 _PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: the certificate itself is the anchor; ssl names it since 3.10
@@ -56,7 +56,7 @@ def request(url: str, path: str, body: Any = None, key: str | None = None, timeo
         headers["Authorization"] = f"Bearer {key}"
     try:
         data = None if body is None else json.dumps(body).encode()
-        connection.request("GET" if data is None else "POST", path, data, headers)
+        connection.request("POST" if data else "GET", path, data, headers)
         answer = connection.getresponse()
         text = answer.read(_LARGEST_ANSWER + 1)
     except (OSError, http.client.HTTPException) as exc:
@@ -80,25 +80,29 @@ def wait_ready(url: str, seconds: float, alive: Callable[[], bool] = lambda: Tru
     """Wait until `/health` says ready, the process is gone, or the time is over; returns the last state."""
     deadline = time.monotonic() + seconds
     pause = 0.05
-    while True:
-        state = health(url)
-        if state == READY or time.monotonic() >= deadline or not alive():
-            return state
+    while (state := health(url)) != READY and time.monotonic() < deadline and alive():
         time.sleep(pause)
         pause = min(pause * 1.5, 1.0)
+    return state
 
 
 def one_token(url: str, key: str | None = None, timeout: float = 60.0, model: str | None = None) -> dict[str, Any]:
-    """Have a server generate; returns `{text, tokens}`. A router needs the name of the model.
+    """Have a server generate a few tokens; returns `{text, tokens, tokens_per_second}`. A router needs a model.
 
     :raises ProbeError: it refused, or no token came.
     """
-    body = {"prompt": "Hello", "n_predict": 1, "temperature": 0.0, "cache_prompt": False}
+    body = {"prompt": "Hello", "n_predict": 4, "temperature": 0.0, "cache_prompt": False}  # the first is not timed
     status, answer = request(url, "/completion", _for(model, body), key, timeout)
     count = answer.get("tokens_predicted") if status == 200 and isinstance(answer, dict) else 0
     if not count:
         raise ProbeError(f"{url}/completion answered {status} without a token: {_reason(answer)}", status)
-    return {"text": str(answer.get("content", "")), "tokens": count}
+    return {"text": str(answer.get("content", "")), "tokens": count, "tokens_per_second": speed(answer.get("timings"))}
+
+
+def speed(timings: Any) -> float | None:
+    """Tokens a second, None if unknown. The clock of llama-server starts when the first one is there."""
+    said = timings if isinstance(timings, dict) else {}
+    return round((said.get("predicted_n", 1) - 1) * 1000 / (said.get("predicted_ms") or math.inf), 2) or None
 
 
 def one_embedding(url: str, key: str | None = None, timeout: float = 60.0, model: str | None = None) -> dict[str, Any]:
@@ -267,19 +271,18 @@ def main() -> int:
     parser.add_argument("--kind", choices=KINDS, default="server")
     parser.add_argument("--timeout", type=float, default=60.0)
     parser.add_argument("--wait", type=float)
-    parser.add_argument("--look", action="store_true")
-    parser.add_argument("--sleepy", action="store_true")
+    for switch in ("--look", "--sleepy"):
+        parser.add_argument(switch, action="store_true")
     wanted = parser.parse_args()
-    if wanted.wait is not None:
-        state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
-        said: dict[str, Any] = {"ok": state == READY, "state": state}
-    else:
-        said = _answer(wanted)
+    said = _answer(wanted)
     sys.stdout.write(json.dumps(said) + "\n")
     return 0 if said["ok"] else 1
 
 
 def _answer(wanted: argparse.Namespace) -> dict[str, Any]:
+    if wanted.wait is not None:
+        state = wait_ready(wanted.url, wanted.wait, _main_process_lives)
+        return {"ok": state == READY, "state": state}
     key = None
     try:
         if wanted.key_file:

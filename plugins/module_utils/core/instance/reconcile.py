@@ -26,11 +26,14 @@ Facts = Callable[[], Mapping[str, Any]]
 _PATIENCE = 3.0  # seconds that a journal may need to show what a server has written
 
 
-def after_start(tree: Tree, manager: Manager, launch: Launch, mark: str, facts: Facts) -> dict[str, Any]:
+def after_start(
+    tree: Tree, manager: Manager, launch: Launch, mark: str, facts: Facts, speed: float | None = None
+) -> dict[str, Any]:
     """Prove where a server that has just started lies; returns `{residency, residency_reasons, actual}`.
 
     :param mark: the end of the log before the start.
     :param facts: reads the devices of the host, as `gpu.read` does; called when devices of this host are in use.
+    :param speed: what it generated in its proof, in tokens a second; noted for whoever asks later.
     :raises NotProven: it lies elsewhere than planned, unless `plan.force` allows it.
     """
     name = launch.instance.name
@@ -42,7 +45,7 @@ def after_start(tree: Tree, manager: Manager, launch: Launch, mark: str, facts: 
     found = _judge(manager, name, mark, record, processes(read), pid)
     learned.remember(tree, record.local, read.get("driver"), launch.facts["Build"], residency.overheads(found))
     report = _report(found, pid)
-    _write(tree, name, {"pid": pid, "started": process.start_time(pid), **report})
+    _write(tree, name, {"pid": pid, "started": process.start_time(pid), "speed": speed, **report})
     if found.verdict == residency.MISMATCH and not launch.instance.plan.force:
         raise NotProven(
             f"it lies elsewhere than planned: {' '.join(found.reasons)} "

@@ -64,13 +64,18 @@ class Look:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the last look left, of the process `pid` that began at `started`."""
+    """What the last look left, of the process `pid` that began at `started`.
+
+    `speed` is what it generated last, in tokens a second, at the time `measured` in seconds since the epoch.
+    """
 
     pid: int = 0
     started: int = 0
     progress: Any = None
     token_at: float | None = None
     cures: int = 0
+    speed: float | None = None
+    measured: float = 0.0
 
 
 class Server(Protocol):
@@ -176,6 +181,7 @@ class Instance:
         self.probe = [sys.executable, probe, wanted.url, "--kind", wanted.kind]
         self.probe += ["--key-file", wanted.key_file] if wanted.key_file else []
         self.deadline: float = wanted.timeout
+        self.speed: float | None = None
 
     def service(self) -> Service:
         shown = self._manager("show", self.unit, "--property=ActiveState,MainPID")
@@ -191,6 +197,7 @@ class Instance:
     def token(self) -> str:
         said = self._ask("--timeout", str(self.deadline))
         if said.get("ok"):
+            self.speed = said.get("tokens_per_second")
             return ANSWERED
         return REFUSED if 400 <= int(said.get("status") or 0) < 500 else MISSED
 
@@ -248,6 +255,11 @@ def _stat(pid: int) -> list[str]:
         return []
 
 
+def state_file(name: str) -> str:
+    """What the watchdog of an instance remembers, in its runtime directory."""
+    return f"llama-watchdog-{name}.json"
+
+
 def _recall(path: str) -> Memory:
     try:
         with open(path, encoding="utf-8") as file:
@@ -273,9 +285,11 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=15.0, help="seconds a token may take")
     parser.add_argument("--pause", type=float, default=Rules.pause, help="seconds between two probes")
     wanted = parser.parse_args()
-    folder = os.environ.get("RUNTIME_DIRECTORY") or f"/run/user/{os.getuid()}"
-    path = os.path.join(folder, f"llama-watchdog-{wanted.name}.json")
-    verdict, memory = watch(Instance(wanted), _recall(path), Rules(pause=wanted.pause))
+    path = os.path.join(os.environ.get("RUNTIME_DIRECTORY") or f"/run/user/{os.getuid()}", state_file(wanted.name))
+    instance = Instance(wanted)
+    verdict, memory = watch(instance, _recall(path), Rules(pause=wanted.pause))
+    if instance.speed:
+        memory = replace(memory, speed=instance.speed, measured=time.time())
     _remember(path, memory)
     if verdict not in QUIET or sys.stdout.isatty():
         sys.stdout.write(json.dumps({"instance": wanted.name, "verdict": verdict, "cures": memory.cures}) + "\n")

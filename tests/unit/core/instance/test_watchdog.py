@@ -5,8 +5,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import watchdog
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, probe, watchdog
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import speed as speeds
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.watchdog import (
     Look,
     Memory,
@@ -14,6 +17,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.w
     Service,
     watch,
 )
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
 
 EVERY = 30.0
 
@@ -186,3 +190,38 @@ def test_what_was_stopped_on_purpose_stays_so():
     server = Simulated()
     server.state, server.timer = Service("inactive"), False
     assert watch(server, Memory(), Rules())[0] == "down"
+
+
+@pytest.mark.parametrize(
+    ("timings", "speed"),
+    [
+        ({"predicted_n": 4, "predicted_ms": 100.0}, 30.0),
+        ({"predicted_n": 1, "predicted_ms": 0.002}, None),  # the time of the first token is not measured
+        ({"predicted_n": 4, "predicted_ms": 0}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_speed_is_that_of_all_tokens_but_the_first(timings, speed):
+    assert probe.speed(timings) == speed
+
+
+def test_the_probe_knows_every_kind_that_a_watchdog_asks_it_for():
+    assert set(definition.KINDS) <= set(probe.KINDS)
+
+
+@pytest.mark.parametrize(
+    ("watched", "start", "speed"),
+    [
+        ({"pid": 7, "speed": 12.5}, {"pid": 7, "speed": 30.0}, 12.5),
+        ({"pid": 6, "speed": 12.5}, {"pid": 7, "speed": 30.0}, 30.0),  # what another process did says nothing
+        (None, {"pid": 7, "speed": None}, None),
+        ("nonsense", {}, None),
+    ],
+)
+def test_the_last_speed_is_that_of_the_process_that_runs(tmp_path, monkeypatch, watched, start, speed):
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    (tmp_path / "llama-watchdog").mkdir()
+    if watched is not None:
+        (tmp_path / "llama-watchdog" / "llama-watchdog-chat.json").write_text(json.dumps(watched))
+    assert speeds.last(Tree(str(tmp_path), "user"), "chat", 7, start) == speed
