@@ -136,10 +136,13 @@ def _activate(tree: Tree, request: Request, plan: Plan, progress: Progress) -> N
 
 
 def _prune(tree: Tree, plan: Plan) -> None:
-    """Remove what the plan says. It counts on an activation, so when that failed the build before stays too."""
+    """Remove what the plan says. It counts on an activation, so when that failed the build before stays too.
+
+    A build whose removal was asked for goes in any case.
+    """
     previous = builds.previous(tree)
     for build_id in plan.remove:
-        if previous is None or build_id != previous.id:
+        if previous is None or build_id == plan.build_id or build_id != previous.id:
             builds.remove(tree, build_id)
 
 
