@@ -1,17 +1,20 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Running the module llama_build by itself."""
+"""Running the module llama_build by itself, and what tests of its faults share."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Callable
 
 from ansible_runs import COLLECTIONS, REPOSITORY
 
@@ -34,3 +37,22 @@ def run_build(folder: Path, check: bool = False, env: dict[str, str] | None = No
         check=False,
     )
     return {"failed": False, **json.loads(done.stdout or '{"failed": true}')}
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A disk of this size at `folder`."""
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True)
+
+
+def wait_for(happened: Callable[[], Any]) -> None:
+    """Return when this is true."""
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert time.monotonic() < deadline, "it never came"
+        time.sleep(0.05)

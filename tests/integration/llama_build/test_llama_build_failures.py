@@ -5,19 +5,17 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
 import signal
-import subprocess
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from building_runs import small_disk, wait_for
 from fixtures.upstream import active, names
 
 
@@ -42,16 +40,6 @@ def test_a_bad_build_is_never_active(upstream, root, build, behaviour, said):
     assert not build(source=upstream.source(), active=good)["changed"]
 
 
-@contextlib.contextmanager
-def small_disk(folder: Path, size: str) -> Iterator[Path]:
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", folder], check=True)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 @pytest.mark.parametrize(
     ("behaviour", "said"), [("full", "No space left on device"), ("fat", "is full; what was active stays active")]
@@ -74,13 +62,6 @@ def test_a_disk_that_fills_up(upstream, root, build, behaviour, said):
         assert build(source=upstream.source())["changed"]
 
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.05)
-
-
 def test_killed_while_compiling_the_next_run_goes_on(upstream, root, build, tmp_path):
     upstream.commit()
     good = build(source=upstream.source())["build_id"]
@@ -88,7 +69,7 @@ def test_killed_while_compiling_the_next_run_goes_on(upstream, root, build, tmp_
     upstream.commit(f"slow {flag}")
     run = threading.Thread(target=lambda: build(source=upstream.source()))
     run.start()
-    wait_for(Path(f"{flag}.started"))
+    wait_for(Path(f"{flag}.started").exists)
     os.kill(json.loads((root / ".lock").read_text())["pid"], signal.SIGKILL)
     run.join()
     assert active(root) == good
@@ -107,7 +88,7 @@ def test_two_runs_at_once(upstream, root, build, tmp_path):
     results: list[dict[str, Any]] = []
     first = threading.Thread(target=lambda: results.append(build(source=upstream.source())))
     first.start()
-    wait_for(Path(f"{flag}.started"))
+    wait_for(Path(f"{flag}.started").exists)
     refused = build(source=upstream.source(), lock_timeout=0)
     assert refused["failed"]
     assert "is locked by process" in refused["msg"]
@@ -138,4 +119,4 @@ def test_what_is_missing_is_named_at_once(root, play):
     preview = play(plays, check=True)
     assert preview.rc == 0
     assert preview.changed == 1
-    assert "cmake" in str(preview.result("build")["warnings"])
+    assert "CMake" in str(preview.result("build")["warnings"])
