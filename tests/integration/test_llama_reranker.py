@@ -265,10 +265,12 @@ for folder, reason in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
     assert not (models / "with-code" / "trace").exists()  # what its own code would have left
 
 
-def test_a_model_that_cannot_be_loaded_ends_the_service(command, models, tmp_path):
-    server = Server(command, models / "nothing", tmp_path)
-    assert server.process.wait(timeout=120) == 1
-    assert "config.json" in server.log.read_text() and "Traceback" not in server.log.read_text()
+@pytest.mark.parametrize(("name", "reason", "status"), [("nothing", "config.json", 1), ("classes", "2 classes", 78)])
+def test_a_model_that_cannot_be_loaded_ends_the_service(command, models, tmp_path, name, reason, status):
+    """78 where another start would end alike: its unit is then not started again."""
+    server = Server(command, models / name, tmp_path)
+    assert server.process.wait(timeout=120) == status
+    assert reason in server.log.read_text() and "Traceback" not in server.log.read_text()
 
 
 def test_memory_that_does_not_suffice_halves_the_batches(command):

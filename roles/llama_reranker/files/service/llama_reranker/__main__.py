@@ -22,7 +22,9 @@ import uvicorn
 
 from .api import Service, create_app
 from .batching import Batcher
-from .model import LoadError, load
+from .model import LoadError, NotThere, load
+
+MISCONFIGURED = 78  # EX_CONFIG of sysexits.h: units do not start it again, since nothing would change
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -57,6 +59,10 @@ def read_keys(path: str | None) -> list[str]:
     return keys
 
 
+def status(problem: Exception) -> int:
+    return MISCONFIGURED if isinstance(problem, LoadError) and not isinstance(problem, NotThere) else 1
+
+
 async def serve(given: argparse.Namespace) -> int:
     """Listen at once and load meanwhile, as llama-server does: /health answers 503 until the model is there."""
     service = Service(alias=given.alias or Path(given.model).name, keys=read_keys(given.api_key_file))
@@ -71,7 +77,7 @@ async def serve(given: argparse.Namespace) -> int:
         timeout_graceful_shutdown=30,
     )
     server = uvicorn.Server(config)
-    failure: list[str] = []
+    failure: list[tuple[int, str]] = []
 
     def bring_up() -> None:
         try:
@@ -81,15 +87,16 @@ async def serve(given: argparse.Namespace) -> int:
             service.begin(model, Batcher(model.run, given.batch_tokens, given.max_queue))
             print(f"model loaded: {service.alias}, {model.task} on {model.device}", file=sys.stderr, flush=True)
         except Exception as exc:  # noqa: BLE001  whatever a library raises over a model, the process must end
-            failure.append(f"{type(exc).__name__}: {exc}" if not isinstance(exc, LoadError) else str(exc))
+            ours = isinstance(exc, LoadError)
+            failure.append((status(exc), str(exc) if ours else f"{type(exc).__name__}: {exc}"))
             server.should_exit = True
 
     threading.Thread(target=bring_up, name="load", daemon=True).start()
     await server.serve()
     service.end()
     if failure:
-        print(f"E cannot load the model: {failure[0]}", file=sys.stderr, flush=True)
-    return 1 if failure else 0
+        print(f"E cannot load the model: {failure[0][1]}", file=sys.stderr, flush=True)
+    return failure[0][0] if failure else 0
 
 
 def main() -> int:
@@ -97,7 +104,7 @@ def main() -> int:
         return asyncio.run(serve(arguments().parse_args()))
     except (LoadError, OSError) as exc:
         print(f"E {exc}", file=sys.stderr)
-        return 1
+        return status(exc)
 
 
 if __name__ == "__main__":

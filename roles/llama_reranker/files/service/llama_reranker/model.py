@@ -35,6 +35,10 @@ class LoadError(Exception):
     """The folder holds no model that can be served; the text says why and what is needed."""
 
 
+class NotThere(LoadError):
+    """A device or a folder is missing; it may come, so another start may help."""
+
+
 class BadInput(Exception):
     """An input that the model cannot take."""
 
@@ -190,7 +194,7 @@ def load(
     logging.disable_progress_bar()
     path = Path(folder)
     if not (path / "config.json").is_file():
-        raise LoadError(f"{folder} holds no config.json; a folder as huggingface.co has it is needed.")
+        raise NotThere(f"{folder} holds no config.json; a folder as huggingface.co has it is needed.")
     if threads:
         torch.set_num_threads(threads)
     known: Any = {"local_files_only": True, "trust_remote_code": False}
@@ -231,7 +235,7 @@ def _device(wanted: str) -> torch.device:
         device = torch.device(wanted)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as exc:
-        raise LoadError(f"The device {wanted!r} cannot be used: {_first_line(exc)}") from exc
+        raise NotThere(f"The device {wanted!r} cannot be used: {_first_line(exc)}") from exc
     return device
 
 
