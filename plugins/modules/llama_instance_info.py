@@ -94,7 +94,7 @@ instances:
     state:
       description:
         - V(ready), V(loading), V(silent) (it runs and does not answer), V(waiting) (for its next start), V(failed) (the service
-          manager gave up) or V(stopped).
+          manager gave up), V(stopped), or V(device_lost) (a GPU that it needs is gone; it waits for it).
       type: str
       sample: ready
     active:
@@ -156,7 +156,7 @@ instances:
       type: float
       sample: 41.7
     detail:
-      description: The state in the words of the service manager.
+      description: The state in the words of the service manager, or which GPU is lost and why.
       type: str
       sample: active/running (success)
     health:

@@ -23,28 +23,36 @@ import time
 
 NVIDIA, AMD, INTEL = "0x10de", "0x1002", "0x8086"
 UNITS = "etc/systemd/system/llama-*.service"
+UNIQUE = re.compile(r"GPU-[0-9a-f]{16}", re.A)  # of AMD's driver; NVIDIA's has dashes
 NAMED = re.compile(r"^ExecStartPre=\S+/llama-gpu-ready --wait \d+ (.+)$", re.M)
 BOOT_WAIT = 60.0
 
 
-def problem(device: str, root: str = "/") -> str:
+def problem(device: str, root: str = "/", listed: str | None = None) -> str:
     """Why a GPU cannot be used by whoever asks, in one sentence; empty when it can.
 
     :param root: the folder that holds `proc`, `sys` and `dev`.
+    :param listed: what nvidia-smi lists, where that is known.
     """
+    if UNIQUE.fullmatch(device):
+        return _on_the_bus(device, _address_of(device, root), root)
     if device.startswith(("GPU-", "MIG-")):
-        return _nvidia(device, root)
-    return _on_the_bus(device, root)
+        return _nvidia(device, root, _listed() if listed is None else listed)
+    return _on_the_bus(device, device.partition(":")[2].lower(), root)
 
 
-def _nvidia(device: str, root: str) -> str:
+def _listed() -> str:
+    """What answers NVIDIA's driver: the files in /proc still name a GPU that fell off the bus (Xid 79)."""
+    return _output(["nvidia-smi", "-L"])
+
+
+def _nvidia(device: str, root: str, listed: str) -> str:
     seen = _nvidia_gpus(root)
     if not seen:
         return f"{device} is lost: NVIDIA's driver lists no GPU."
+    if listed and device not in listed:
+        return f"{device} is lost: nvidia-smi says: {' '.join(listed.split())[:200]}"
     if device.startswith("MIG-") or any("?" in uuid for uuid in seen):
-        listed = _output(["nvidia-smi", "-L"]) if root == "/" else ""
-        if listed and device not in listed:
-            return f"{device} is lost: nvidia-smi lists others only."
         return _closed(root, ["nvidiactl", "nvidia-uvm"])
     if device not in seen:
         return f"{device} is lost: NVIDIA's driver lists {', '.join(sorted(seen))}."
@@ -60,11 +68,18 @@ def _nvidia_gpus(root: str) -> dict[str, str]:
     return found
 
 
-def _on_the_bus(device: str, root: str) -> str:
-    address = device.partition(":")[2].lower()
+def _address_of(device: str, root: str) -> str:
+    """Where on the bus AMD's driver shows this unique id; empty when nowhere."""
+    for path in glob.glob(os.path.join(glob.escape(root), "sys/bus/pci/devices/*/unique_id")):
+        if _read(path).strip().lower().rpartition("x")[2] == device.partition("-")[2]:
+            return os.path.basename(os.path.dirname(path)).lower()
+    return ""
+
+
+def _on_the_bus(device: str, address: str, root: str) -> str:
     folder = os.path.join(root, "sys/bus/pci/devices", address)
     if not re.fullmatch(r"[0-9a-f:.]+", address) or not os.path.isdir(folder):
-        return f"{device} is lost: nothing is on the bus at {address}."
+        return f"{device} is lost: nothing is on the bus at {address or 'any address'}."
     vendor = _read(os.path.join(folder, "vendor")).strip()
     if vendor == NVIDIA:
         return _closed(root, ["nvidiactl", "nvidia-uvm"])
@@ -89,7 +104,8 @@ def wait(devices: list[str], seconds: float, root: str = "/") -> str:
     """Wait until all of these GPUs can be used; returns the last problem, empty when there is none."""
     deadline, told = time.monotonic() + seconds, ""
     while True:
-        found = next((text for text in (problem(device, root) for device in devices) if text), "")
+        listed = _listed() if any(device.startswith(("GPU-", "MIG-")) for device in devices) else ""
+        found = next((text for text in (problem(device, root, listed) for device in devices) if text), "")
         if not found or time.monotonic() >= deadline:
             return found
         if found != told:

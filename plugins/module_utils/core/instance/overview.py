@@ -13,7 +13,7 @@ from typing import Any
 
 from ..files import read_json, read_text
 from ..tree import Tree
-from . import launch, probe, reconcile, speed, unit
+from . import launch, lost, probe, reconcile, speed, unit
 from .record import Record
 from .residency import HOST
 from .service import Manager, Status
@@ -30,15 +30,16 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
     known = read_json(os.path.join(launch.folder(tree, name), "instance.json")) or {}
     record = Record.of(facts)
     health = probe.health(facts["URL"]) if status.active and facts.get("URL") else probe.UNREACHABLE
+    gone = "" if record is None or health == probe.READY else lost.look([str(row["id"]) for row in record.local])
     placed = reconcile.standing(tree, manager, name, record, status.pid)
     return {
         "kind": facts.get("Kind", "server"),
-        "state": state(status, health),
+        "state": state(status, health, gone),
         "active": status.active,
         "enabled": status.enabled,
         "pid": status.pid,
         "uptime": uptime(status),
-        "detail": status.detail,
+        "detail": gone or status.detail,
         "health": health,
         "url": facts.get("URL", "").partition("#")[0],
         "endpoint": endpoint(facts.get("URL", ""), known.get("command") or ()),
@@ -55,8 +56,13 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
     }
 
 
-def state(status: Status, health: str) -> str:
-    """One word: `ready`, `loading`, `silent` (it runs and does not answer), `waiting`, `failed` or `stopped`."""
+def state(status: Status, health: str, gone: str = "") -> str:
+    """One word: `ready`, `loading`, `silent` (it runs and does not answer), `waiting`, `failed`, `stopped`.
+
+    :param gone: which of its GPUs is lost; then it is `device_lost`, unless nobody wants it to run.
+    """
+    if gone and (status.active or status.waiting or status.failed):
+        return "device_lost"
     if status.active:
         return _WORDS.get(health, "silent")
     if status.failed:

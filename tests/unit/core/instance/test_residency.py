@@ -189,6 +189,12 @@ def test_the_state_is_one_word(status, health, word):
     assert overview.state(status, health) == word
 
 
+def test_a_lost_device_is_a_state_of_what_is_wanted_to_run():
+    there = [Status(True, 1), Status(False, waiting=True), Status(False, failed=True)]
+    assert {overview.state(status, "unreachable", "GPU-1 is lost.") for status in there} == {"device_lost"}
+    assert overview.state(Status(False), "unreachable", "GPU-1 is lost.") == "stopped"
+
+
 def test_the_endpoint_is_where_clients_come():
     url = "http://127.0.0.1:8080"
     assert overview.endpoint(url, ["llama-server", "--host", "10.0.0.5"]) == url

@@ -79,7 +79,7 @@ def test_a_gpu_unit_gets_the_nodes_of_its_vendor_and_waits_for_its_gpu(launch, v
     assert f"SupplementaryGroups=llama-models{groups}" in text
     for line in ("PrivateDevices=", "MemoryDenyWriteExecute=", "ProcSubset="):
         assert line not in text
-    assert "\nRequires=llama-gpu-ready.service\nAfter=llama-gpu-ready.service\n" in text
+    assert "\nWants=llama-gpu-ready.service\nAfter=llama-gpu-ready.service\n" in text
     assert "\nExecStartPre=/opt/llama/libexec/llama-gpu-ready --wait 120 GPU-1 GPU-2\n" in text
     assert ("CUDA_CACHE_PATH" in text) is (vendor == "nvidia")
 
