@@ -247,9 +247,16 @@ options:
     choices: [auto, systemd, supervisor]
     default: auto
   purge:
-    description: Whether to remove managed instances that are not listed. If V(false) they are reported as RV(orphans).
+    description: Whether to remove managed instances that are not listed, as O(prune=remove) does.
     type: bool
     default: false
+  prune:
+    description:
+      - What becomes of managed instances that are not listed. All of them are reported as RV(orphans); V(stop) also stops them and
+        keeps them from starting at boot, V(remove) removes them.
+    type: str
+    choices: [report, stop, remove]
+    default: report
   lock_timeout:
     description: Seconds to wait for another run that works on the same root.
     type: int

@@ -188,6 +188,11 @@ manager:
   returned: success
   type: str
   sample: systemd
+cordon:
+  description: Who took this host out of service, when and why, see M(llamaops.llama_cpp.llama_cordon); null where nobody did.
+  returned: when O(parse) is not given
+  type: dict
+  sample: {by: ann, reason: new disk, since: "2026-01-31T12:00:00Z", text: "by ann since 2026-01-31T12:00:00Z: new disk"}
 hardening:
   description: How instances are isolated, V(system), V(user) or V(none).
   returned: success

@@ -19,7 +19,19 @@ from ..core import lock, sizes
 from ..core.build import builds
 from ..core.errors import Prerequisite
 from ..core.host import gpu
-from ..core.instance import change, definition, deploy, keys, overview, paste, placement, programs, service
+from ..core.instance import (
+    change,
+    cordon,
+    definition,
+    deploy,
+    keys,
+    overview,
+    paste,
+    placement,
+    programs,
+    prune,
+    service,
+)
 from ..core.instance.change import Step
 from ..core.instance.record import Record
 from ..core.instance.service import Manager
@@ -88,6 +100,7 @@ ARGUMENTS = {
     "made_keys": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "address": {"type": "str"},
     "purge": {"type": "bool", "default": False},
+    "prune": {"type": "str", "choices": list(prune.HOW), "default": prune.REPORT},
     "lock_timeout": {"type": "int", "default": 60},
 }
 INFO_ARGUMENTS = {
@@ -111,10 +124,14 @@ def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step
     """The steps for all instances, and the names of managed instances that are not listed."""
     wanted = read_instances(module.params)
     orphans = change.orphans(manager, wanted)
-    if module.params["purge"]:
+    if cordon.read(tree):  # nothing starts here; what leaves may go
+        wanted = [item for item in wanted if item.state == "absent"]
+    if module.params["purge"] or module.params["prune"] == prune.REMOVE:
         wanted += [definition.Instance(name=name, state="absent") for name in orphans]
     known = keys.values(tree, module.params["keys"] or {}, module.params["made_keys"])
-    return change.plan(tree, manager, wanted, known, module.check_mode, device_facts(module, tree)), orphans
+    steps = change.plan(tree, manager, wanted, known, module.check_mode, device_facts(module, tree))
+    stops = prune.stops(tree, manager, orphans) if module.params["prune"] == prune.STOP else []
+    return [*stops, *steps], orphans
 
 
 def device_facts(module: AnsibleModule, tree: Tree) -> Callable[[], Mapping[str, Any]]:
@@ -134,6 +151,9 @@ def converge(
     module: AnsibleModule, tree: Tree, manager: Manager
 ) -> tuple[list[Step], list[str], dict[str, dict[str, Any]]]:
     """Plan and, unless this is check mode, apply: the steps, the orphans, and what each instance proved."""
+    stands = cordon.read(tree)
+    if stands:
+        module.warn(f"This host is cordoned {stands.text}. Nothing starts here until the playbook uncordon.")
     steps, orphans = plan(module, tree, manager)
     if module.check_mode:
         return steps, orphans, {}
@@ -225,7 +245,14 @@ def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[
     """What is known of the managed instances of a host."""
     wanted = [name for name in manager.managed() if not names or name in names]
     found = {name: overview.look(tree, manager, name) for name in wanted}
-    return {"changed": False, "instances": found, "manager": manager.kind, "hardening": manager.hardening}
+    stands = cordon.read(tree)
+    return {
+        "changed": False,
+        "instances": found,
+        "manager": manager.kind,
+        "hardening": manager.hardening,
+        "cordon": stands.shown() if stands else None,
+    }
 
 
 def info(module: AnsibleModule, tree: Tree) -> dict[str, Any]:

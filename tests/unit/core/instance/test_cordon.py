@@ -1,0 +1,124 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Taking a host out of service, and stopping what no inventory lists; the service manager is a made-up one."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+import time
+from dataclasses import replace
+
+import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import cordon, prune
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
+
+
+class Managed:
+    """Instances of a made-up host: name -> status. Unit files lie in its folder."""
+
+    def __init__(self, folder, **states):
+        self.folder, self.states, self.calls = folder, states, []
+
+    def managed(self):
+        return sorted(self.states)
+
+    def status(self, name):
+        return self.states[name]
+
+    def path(self, name):
+        return str(self.folder / f"{name}.service")
+
+    def enable(self, name, wanted):
+        self.calls.append(("enable" if wanted else "disable", name))
+        self.states[name] = replace(self.states[name], enabled=wanted)
+
+    def stop(self, name):
+        self.calls.append(("stop", name))
+        self.states[name] = replace(self.states[name], active=False, waiting=False)
+
+
+RUNS, STANDS = Status(True, 1, enabled=True), Status(False)
+
+
+@pytest.fixture
+def tree(tmp_path):
+    return Tree(str(tmp_path), "user")
+
+
+def test_a_cordon_stops_what_runs_and_what_would_start(tree, tmp_path):
+    states = {"chat": RUNS, "idle": STANDS, "later": Status(False, enabled=True), "waits": Status(False, waiting=True)}
+    manager = Managed(tmp_path, **states)
+    names = cordon.up(manager)
+    assert names == ["chat", "later", "waits"]
+    cordon.put_up(tree, manager, cordon.wanted(None, "ann", "new disk"), names, 1)
+    assert cordon.up(manager) == []
+    assert manager.calls.index(("disable", "waits")) < manager.calls.index(("stop", "chat"))
+    stands = cordon.read(tree)
+    assert (stands.by, stands.reason) == ("ann", "new disk") and stands.text.endswith(": new disk")
+    assert cordon.lift(tree) and cordon.read(tree) is None and not cordon.lift(tree)
+
+
+def test_only_another_reason_replaces_a_cordon():
+    first = cordon.Cordon("ann", "new disk", "2026-01-31T12:00:00Z")
+    assert cordon.wanted(first, "bob", "") == first == cordon.wanted(first, "bob", "new disk")
+    assert cordon.wanted(first, "bob", "fire").by == "bob"
+
+
+@pytest.mark.parametrize("text", ["", "half a fi", "[]", '{"schema": 99, "by": {"nested": 1}}'])
+def test_a_cordon_that_nobody_understands_still_stands(tree, tmp_path, text):
+    (tmp_path / ".cordon").write_text(text)
+    assert cordon.read(tree) is not None
+
+
+class Busy(http.server.BaseHTTPRequestHandler):
+    """A server that works on one request until `until`."""
+
+    until = 0.0
+
+    def do_GET(self):
+        body = b'[{"is_processing": %s}]' % (b"true" if time.monotonic() < self.until else b"false")
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *words):
+        return
+
+
+@pytest.fixture
+def served(tmp_path):
+    server = http.server.HTTPServer(("127.0.0.1", 0), Busy)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    (tmp_path / "chat.service").write_text(f"[X-LlamaOps]\nURL=http://127.0.0.1:{server.server_port}\n")
+    yield
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("works", "patience", "least", "most"), [(0.7, 10, 0.6, 5), (60, 0.6, 0.5, 5), (0, 10, 0, 0.5)]
+)
+def test_requests_may_end_but_not_for_ever(tree, tmp_path, served, works, patience, least, most):
+    Busy.until = time.monotonic() + works
+    began = time.monotonic()
+    cordon.drain(tree, Managed(tmp_path, chat=RUNS), ["chat"], patience)
+    assert least <= time.monotonic() - began < most
+
+
+@pytest.mark.parametrize(
+    ("status", "actions"),
+    [
+        (RUNS, ("stop", "disable")),
+        (Status(False, waiting=True), ("stop",)),
+        (Status(False, enabled=True), ("disable",)),
+        (STANDS, ()),
+    ],
+)
+def test_what_nobody_lists_is_stopped_once(tree, tmp_path, status, actions):
+    (step,) = prune.stops(tree, Managed(tmp_path, old=status), ["old"])
+    assert step.actions == actions and not step.instance.wanted and step.before == step.after
