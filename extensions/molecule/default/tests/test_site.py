@@ -204,6 +204,20 @@ def test_a_fresh_build_is_proven_by_a_user_without_rights(lab):
         assert json.loads(host.check_output("cd /root/prove && python3 -c %s", PROVE))["answer"] == tinymodel.ANSWER
 
 
+def test_variables_of_the_service_manager_do_not_go_unnoticed(lab):
+    """What `systemctl set-environment` plants reaches every unit; the next run names it."""
+    host = lab["two"]
+    wanted = {"root": ROOT, "instances": [{"name": "chat", "model": "tiny", "port": 8080}]}
+    host.check_output("systemctl set-environment LLAMA_ARG_N_PREDICT=3")
+    try:
+        host.check_output("systemctl restart llama-chat")
+        with pytest.raises(Exception, match="LLAMA_ARG_N_PREDICT"):
+            host.ansible("llamaops.llama_cpp.llama_instance", json.dumps(wanted), check=False)
+    finally:
+        host.check_output("systemctl unset-environment LLAMA_ARG_N_PREDICT && systemctl restart llama-chat")
+    assert host.ansible("llamaops.llama_cpp.llama_instance", json.dumps(wanted), check=False)["changed"] is False
+
+
 def test_survives_a_kill(lab):
     host = lab["two"]
     old = main_pid(host, "llama-chat")

@@ -15,7 +15,7 @@ from .. import files
 from ..errors import LlamaOpsError, NotProven
 from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, logreason, probe, proof, reconcile, router, unit
+from . import ambient, launch, logreason, probe, proof, reconcile, router, unit
 from .change import Step
 from .record import Record
 from .service import Manager
@@ -122,6 +122,7 @@ def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
     holder = None if step.instance.socket else ports.holder(step.instance.host, step.instance.port)
     if holder is not None and holder.pid and holder.pid != status.pid:
         raise NotProven(f"{ports.describe(holder)} answers on its port.")
+    ambient.check(step.name, status.pid, step.launch.command.env if step.launch else {})
     try:
         return proof.prove(step.instance, _first_key(step), float(seconds))
     except probe.ProbeError as exc:
@@ -150,6 +151,7 @@ def _still_healthy(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
             f"Instance {step.name!r} runs (process {step.status.pid}) and is not ready at {step.instance.url}.",
             f"Look at its log; restart it with state: restarted. Unit: {manager.path(step.name)}",
         )
+    ambient.check(step.name, step.status.pid, step.launch.command.env if step.launch else {})
     record = Record.of(step.launch.facts) if step.launch else None
     return {"placement": reconcile.standing(tree, manager, step.name, record, step.status.pid)}
 
