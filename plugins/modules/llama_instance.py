@@ -221,6 +221,17 @@ options:
       memory_max:
         description: Limit of the memory of the service, for example V(48GiB), where systemd enforces it.
         type: str
+      adopt:
+        description:
+          - With V(true), a C(llama-server) that somebody else started and that listens on O(instances[].port) is taken under management
+            without a restart. systemd makes a scope around its process, with the limit of its memory, which counts what it takes from
+            then on. Its unit is written and starts at boot, when the process ends, or at the next restart
+            (O(instances[].state=restarted), or when this key is removed); until then RV(instances.restart_pending) is true.
+          - A key of O(instances[].keys) without a value in O(keys) is taken from the command of that process.
+          - A process of another service or a container is left to it, and reported as external. One with a terminal, or of another
+            user, is refused unless this is V(force). supervisord cannot adopt.
+          - Nothing happens where no such process runs. Default is V(false).
+        type: raw
       front:
         description: Kept for the role that puts a proxy in front.
         type: dict
@@ -257,6 +268,12 @@ options:
     type: str
     choices: [report, stop, remove]
     default: report
+  recover:
+    description:
+      - Bring the host back without restarting anything that serves. Units are written, what does not run is started, each instance on
+        its own; a process that differs from its unit is left running and reported as RV(instances.restart_pending).
+    type: bool
+    default: false
   lock_timeout:
     description: Seconds to wait for another run that works on the same root.
     type: int
@@ -312,6 +329,21 @@ EXAMPLES = r"""
         model: qwen3-32b
         port: 8091
         spec: {type: draft-simple, draft: qwen3-0-6b, n_max: 8}
+
+- name: Take over the server on port 8080, which somebody started by hand, as it runs
+  llamaops.llama_cpp.llama_instance:
+    root: /opt/llama
+    instances:
+      - name: chat
+        model: /home/anna/models/qwen3-8b.gguf
+        port: 8080
+        ctx_size: 32768
+        adopt: true
+  register: taken
+
+- name: Show what to write into llama_instances
+  ansible.builtin.debug:
+    msg: "{{ taken.instances.chat.adoption.yaml | default('nothing was adopted') }}"
 
 - name: Stop one instance and keep it stopped after a reboot
   llamaops.llama_cpp.llama_instance:
@@ -418,6 +450,49 @@ instances:
       type: dict
       returned: when the instance runs
       sample: {host: {weights: 335616, process: 41943040}}
+    adopted:
+      description: Whether a process serves that somebody else started and that was taken over.
+      type: bool
+      returned: when the instance should run
+    adoption:
+      description: The process that is taken over in this call, or that another service keeps.
+      type: dict
+      returned: when O(instances[].adopt) found a process
+      contains:
+        pid:
+          description: The process, the same before and after.
+          type: int
+        exe:
+          description: Its program.
+          type: str
+        user:
+          description: Its user.
+          type: str
+        unit:
+          description: The service, scope or session it belonged to.
+          type: str
+        container:
+          description: What is known of its container.
+          type: str
+        terminal:
+          description: Its controlling terminal.
+          type: str
+        external:
+          description: Whether another service or a container keeps it.
+          type: bool
+        uncounted:
+          description: Bytes that it held before, which its limit does not count.
+          type: int
+        definition:
+          description: The entry for C(llama_instances) that gives the same server; empty if the active build does not take its command.
+          type: dict
+        yaml:
+          description: The same as text to paste into an inventory.
+          type: str
+        notes:
+          description: What was left out, and what has to be added.
+          type: list
+          elements: str
     proof:
       description: The answer that proved a start, a generated text or the dimensions of an embedding; empty if nothing was started.
       type: dict

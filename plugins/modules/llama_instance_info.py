@@ -7,12 +7,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: llama_instance_info
-short_description: Show the managed llama-server instances of a host
+short_description: Show the managed llama-server instances of a host, and every llama.cpp process
 version_added: 0.1.0
 author: LlamaOps contributors (@llamaops)
 description:
   - Reads the units of the collection, what the service manager says of them, the health of each server, and where its memory
     lies against its plan.
+  - Finds every process of llama.cpp, by its executable, and says whose it is; for servers that are not managed, with the entry of an
+    inventory that would give the same server.
   - Changes nothing and asks no server to work.
 extends_documentation_fragment:
   - llamaops.llama_cpp.root
@@ -51,7 +53,11 @@ EXAMPLES = r"""
       - found.instances.values() | rejectattr('health', 'equalto', 'ready') | length == 0
       - found.instances.values() | selectattr('residency', 'equalto', 'mismatch') | length == 0
 
-- name: Take over a server that was started by hand
+- name: Insist that no server runs unmanaged
+  ansible.builtin.assert:
+    that: found.processes | rejectattr('belongs', 'in', ['instance', 'adopted']) | length == 0
+
+- name: Understand a command that somebody has written down
   llamaops.llama_cpp.llama_instance_info:
     root: /opt/llama
     parse: LLAMA_ARG_CTX_SIZE=32768 llama-server -m /models/qwen3-8b.gguf -ngl 99 -fa on --port 8081
@@ -102,6 +108,9 @@ instances:
       type: bool
     enabled:
       description: Whether it starts at boot.
+      type: bool
+    adopted:
+      description: Whether its process was started by somebody else and taken over; the next restart makes it an ordinary unit.
       type: bool
     pid:
       description: The main process, 0 if there is none.
@@ -183,6 +192,61 @@ instances:
     command_line:
       description: The command as one line for a shell.
       type: str
+without_process:
+  description: Instances that start at boot and have no process now.
+  returned: success, without O(parse)
+  type: list
+  elements: str
+processes:
+  description: Every process of llama.cpp, by ascending id. Arguments are not shown, for they may hold secrets.
+  returned: success, without O(parse)
+  type: list
+  elements: dict
+  contains:
+    pid:
+      description: The process.
+      type: int
+    tool:
+      description: The program.
+      type: str
+      sample: llama-server
+    exe:
+      description: The path of the program, also where it was deleted or replaced since.
+      type: str
+    user:
+      description: Its effective user.
+      type: str
+    belongs:
+      description:
+        - V(instance) (a managed unit), V(adopted) (an instance that somebody else started), V(external) (another service or a
+          container has it) or V(foreign).
+      type: str
+    instance:
+      description: The instance, where it is one.
+      type: str
+    unit:
+      description: The service, scope or session it belongs to.
+      type: str
+    container:
+      description: What is known of its container.
+      type: str
+    terminal:
+      description: Its controlling terminal.
+      type: str
+      sample: pts/3
+    definition:
+      description: The entry for C(llama_instances) that gives the same server; empty if the active build does not take its command.
+      returned: for a server that is not managed
+      type: dict
+    yaml:
+      description: The same as text to paste into an inventory.
+      returned: for a server that is not managed
+      type: str
+    notes:
+      description: What was left out, and what has to be added.
+      returned: for a server that is not managed
+      type: list
+      elements: str
 manager:
   description: The service manager in use.
   returned: success

@@ -17,22 +17,27 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ..core import lock, sizes
 from ..core.build import builds
-from ..core.errors import Prerequisite
+from ..core.errors import LlamaOpsError, NotProven, Prerequisite
 from ..core.host import gpu
 from ..core.instance import (
+    adoption,
     change,
     cordon,
     definition,
     deploy,
+    importing,
     keys,
     overview,
     paste,
     placement,
+    processes,
     programs,
     prune,
+    room,
     service,
 )
 from ..core.instance.change import Step
+from ..core.instance.processes import Found
 from ..core.instance.record import Record
 from ..core.instance.service import Manager
 from ..core.instance.values import AUTO
@@ -90,6 +95,7 @@ ITEM: dict[str, dict[str, Any]] = {
     "drain_timeout": {"type": "int"},
     "memory_max": {"type": "str"},
     "front": {"type": "dict"},
+    "adopt": {"type": "raw"},
 }
 MANAGER = {"type": "str", "choices": ["auto", "systemd", "supervisor"], "default": "auto"}
 ARGUMENTS = {
@@ -101,6 +107,7 @@ ARGUMENTS = {
     "address": {"type": "str"},
     "purge": {"type": "bool", "default": False},
     "prune": {"type": "str", "choices": list(prune.HOW), "default": prune.REPORT},
+    "recover": {"type": "bool", "default": False},
     "lock_timeout": {"type": "int", "default": 60},
 }
 INFO_ARGUMENTS = {
@@ -117,6 +124,9 @@ def read_instances(params: Mapping[str, Any]) -> list[definition.Instance]:
     for entry in entries:
         if entry.get("memory_max") is not None:
             entry["memory_max"] = sizes.to_bytes(f"Instance {entry['name']!r}: memory_max", entry["memory_max"])
+        if params["recover"]:  # nothing that serves is restarted
+            entry["restart"] = "never"
+            entry["state"] = "started" if entry.get("state") == "restarted" else entry.get("state")
     return definition.read_all(entries, params["address"])
 
 
@@ -155,10 +165,11 @@ def converge(
     if stands:
         module.warn(f"This host is cordoned {stands.text}. Nothing starts here until the playbook uncordon.")
     steps, orphans = plan(module, tree, manager)
+    imported = imports(module, tree, steps)
     if module.check_mode:
-        return steps, orphans, {}
+        return steps, orphans, imported
     if not any(step.actions for step in steps):
-        return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
+        return steps, orphans, {**_apply(module, tree, manager, steps), **imported}
     ensure(tree)
     with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
         keys.make(tree, module.params["made_keys"])
@@ -166,7 +177,47 @@ def converge(
         for warning in manager.prepare():
             module.warn(warning)
         steps, orphans = plan(module, tree, manager)  # what another run did while we waited counts
-        return steps, orphans, deploy.apply(tree, manager, steps, device_facts(module, tree))
+        proofs = _apply(module, tree, manager, steps)
+    adoptees = {name: {**proofs.get(name, {}), "imported": found["imported"]} for name, found in imported.items()}
+    return steps, orphans, {**proofs, **adoptees}
+
+
+def _apply(module: AnsibleModule, tree: Tree, manager: Manager, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+    """Apply the steps; when a host is brought back, each on its own, so that one that fails stops no other."""
+    facts = device_facts(module, tree)
+    if not module.params["recover"]:
+        return deploy.apply(tree, manager, steps, facts)
+    proofs: dict[str, dict[str, Any]] = {}
+    failed: list[LlamaOpsError] = []
+    for step in steps:
+        try:
+            proofs.update(deploy.apply(tree, manager, [step], facts))
+        except LlamaOpsError as exc:
+            failed.append(exc)
+    if failed:
+        problems = " ".join(exc.problem for exc in failed)
+        raise NotProven(problems, f"{failed[0].remedy} All others were brought back.", **failed[0].details)
+    return proofs
+
+
+def imports(module: AnsibleModule, tree: Tree, steps: Sequence[Step]) -> dict[str, dict[str, Any]]:
+    """By instance, the entry of an inventory that gives the same server as the process that is adopted."""
+    found = {step.name: step.adoptee for step in steps if step.adoptee}
+    return {name: {"imported": imported(module, tree, adoptee)} for name, adoptee in found.items()}
+
+
+def imported(module: AnsibleModule, tree: Tree, found: Found) -> dict[str, Any]:
+    """`{definition, yaml, notes}` of a process; empty with a note where the active build does not take its command."""
+    build = builds.active(tree)
+    if build is None:
+        return {"definition": {}, "yaml": "", "notes": ["No build is active, with whose flags it could be read."]}
+    drives = build.recipe.get("backend") in room.DRIVES
+    try:
+        facts = device_facts(module, tree)() if drives else {}
+        entry = importing.entry(found.process, build.capabilities(), facts)
+    except LlamaOpsError as exc:
+        return {"definition": {}, "yaml": "", "notes": [str(exc)]}
+    return {"definition": entry.entry, "yaml": entry.yaml, "notes": entry.notes}
 
 
 def warn(module: AnsibleModule, steps: Sequence[Step], proofs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -208,6 +259,9 @@ def result(
     }
 
 
+_ASIDE = ("placement", "adoption", "imported")  # of what apply returns, what is shown elsewhere in a result
+
+
 def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str | None) -> dict[str, Any]:
     shown: dict[str, Any] = {
         "state": step.instance.state,
@@ -226,9 +280,15 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
         record = Record.of(step.launch.facts)
         if record is not None:
             shown["plan"] = record.document()
+    if step.adoptee is not None:
+        done = {**proof.get("adoption", {}), **proof.get("imported", {})}
+        shown["adoption"] = adoption.shown(step.adoptee, done)
     if step.instance.wanted:
         shown["pid"] = manager.status(step.name).pid
-        shown["proof"] = {key: value for key, value in proof.items() if key != "placement"}
+        shown["proof"] = {
+            key: value for key, value in proof.items() if key not in ("placement", "adoption", "imported")
+        }
+        shown["adopted"] = step.status.adopted or "adopt" in step.actions
         placed = proof.get("placement") or {}
         shown.update({key: placed[key] for key in ("residency", "residency_reasons", "actual") if key in placed})
     return shown
@@ -241,24 +301,38 @@ def endpoint(item: definition.Instance, address: str | None) -> str:
     return f"{'https' if item.tls else 'http'}://{address or socket.gethostname()}:{item.port}"
 
 
-def describe(tree: Tree, manager: Manager, names: Sequence[str] | None) -> dict[str, Any]:
-    """What is known of the managed instances of a host."""
+def describe(module: AnsibleModule, tree: Tree, manager: Manager) -> dict[str, Any]:
+    """What is known of the managed instances of a host, and of every llama.cpp process."""
+    names = module.params["names"]
     wanted = [name for name in manager.managed() if not names or name in names]
     found = {name: overview.look(tree, manager, name) for name in wanted}
     stands = cordon.read(tree)
     return {
         "changed": False,
         "instances": found,
+        "without_process": processes.without_process(found),
+        "processes": _processes(module, tree, processes.survey(tree, manager)),
         "manager": manager.kind,
         "hardening": manager.hardening,
         "cordon": stands.shown() if stands else None,
     }
 
 
+def _processes(module: AnsibleModule, tree: Tree, found: Sequence[Found]) -> list[dict[str, Any]]:
+    """Each process for a result; those of others with the entry for the inventory that would replace them."""
+    pids = {item.process.pid for item in found}
+    others = (processes.FOREIGN, processes.EXTERNAL)
+    shown = []
+    for item in found:
+        whole = item.serves and item.belongs in others and item.around.parent not in pids
+        shown.append({**item.document(), **(imported(module, tree, item) if whole else {})})
+    return shown
+
+
 def info(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """The result of llama_instance_info: what is there, or what a pasted command means."""
     if not module.params["parse"]:
-        return describe(tree, choose_manager(module, tree), module.params["names"])
+        return describe(module, tree, choose_manager(module, tree))
     build = builds.active(tree)
     if build is None:
         raise Prerequisite(f"No build is active in {tree.root}.", "A command is read with the flags of a build.")

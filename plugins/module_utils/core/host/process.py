@@ -9,6 +9,7 @@ Files and fields: proc(5).
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -37,7 +38,7 @@ class ServerProcess:
 
 def find_servers(proc: str = "/proc") -> list[ServerProcess]:
     """All llama.cpp programs that run, by ascending pid."""
-    found = (_look(pid, proc) for pid in pids(proc))
+    found = (look(pid, proc) for pid in pids(proc))
     return [process for process in found if process]
 
 
@@ -48,18 +49,18 @@ def pids(proc: str = "/proc") -> Iterator[int]:
 
 def arguments(pid: int, proc: str = "/proc") -> tuple[str, ...]:
     """The command line of a process; empty when it is gone or a thread of the kernel. May hold secrets."""
-    text = _read(proc, pid, "cmdline")
+    text = read(proc, pid, "cmdline")
     return tuple(text.rstrip("\0").split("\0")) if text else ()
 
 
 def owner(pid: int, proc: str = "/proc") -> dict[str, str | None]:
     """`{command, unit}`: the short name of a program, and the service it belongs to; None where it cannot be seen."""
-    return {"command": _read(proc, pid, "comm").strip() or None, "unit": unit_of(pid, proc)}
+    return {"command": read(proc, pid, "comm").strip() or None, "unit": unit_of(pid, proc)}
 
 
 def unit_of(pid: int, proc: str = "/proc") -> str | None:
     """The innermost systemd service or scope of a process (cgroup v1's name=systemd, or v2)."""
-    for line in _read(proc, pid, "cgroup").splitlines():
+    for line in read(proc, pid, "cgroup").splitlines():
         _hierarchy, _colon, rest = line.partition(":")
         controllers, _colon, path = rest.partition(":")
         units = [part for part in path.split("/") if part.endswith((".service", ".scope"))]
@@ -71,11 +72,33 @@ def unit_of(pid: int, proc: str = "/proc") -> str | None:
 def start_time(pid: int, proc: str = "/proc") -> int | None:
     """When a process started, in clock ticks after boot; None when it is gone."""
     # the name in parentheses may hold blanks and parentheses itself; field 22 is the 20th after it
-    fields = _read(proc, pid, "stat").rpartition(")")[2].split()
+    fields = read(proc, pid, "stat").rpartition(")")[2].split()
     return int(fields[19]) if len(fields) > 19 else None
 
 
-def _look(pid: int, proc: str) -> ServerProcess | None:
+def started_at(pid: int, proc: str = "/proc") -> float:
+    """When a process started, in seconds since the epoch by the clock of now; 0 when it is gone."""
+    ticks = start_time(pid, proc)
+    booted = re.search(r"^btime (\d+)", read(proc, "", "stat"), re.M)
+    return int(booted[1]) + ticks / os.sysconf("SC_CLK_TCK") if booted and ticks is not None else 0.0
+
+
+def environment(pid: int, proc: str = "/proc") -> dict[str, str]:
+    """The variables a process was started with; empty where they may not be read. May hold secrets."""
+    pairs = [word.partition("=") for word in read(proc, pid, "environ").split("\0")]
+    return {name: value for name, _equals, value in pairs if name}
+
+
+def working_folder(pid: int, proc: str = "/proc") -> str | None:
+    """The folder that its relative paths start from; None where it may not be seen."""
+    try:
+        return os.readlink(os.path.join(proc, str(pid), "cwd"))
+    except OSError:
+        return None
+
+
+def look(pid: int, proc: str = "/proc") -> ServerProcess | None:
+    """The llama.cpp program that a process runs; None when it is something else, or gone."""
     try:
         exe: str | None = os.readlink(os.path.join(proc, str(pid), "exe"))
     except OSError:
@@ -90,7 +113,8 @@ def _look(pid: int, proc: str) -> ServerProcess | None:
     return ServerProcess(pid, started, exe, tool, argv, unit_of(pid, proc))
 
 
-def _read(proc: str, pid: int, name: str) -> str:
+def read(proc: str, pid: int | str, name: str) -> str:
+    """A file of a process as text; empty when it is gone, or may not be read."""
     try:
         with open(os.path.join(proc, str(pid), name), encoding="utf-8", errors="replace") as file:
             return file.read()

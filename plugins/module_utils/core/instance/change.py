@@ -16,8 +16,9 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import launch, planning, router, unit
-from .definition import Instance, key_text
+from . import adoption, keyfile, launch, planning, router, unit
+from .definition import Instance
+from .processes import EXTERNAL, Found
 from .service import Manager, Status
 
 
@@ -27,7 +28,8 @@ class Step:
 
     `beside` are the further files of the instance as they shall be, `beside_before` as they are, by path.
     `written` is when the unit file was written, in seconds since the epoch. `remains` says that something
-    besides the unit is there.
+    besides the unit is there. `keys_running` is what the process was started with, where that can be seen.
+    `adoptee` is the process to be taken over, or left to the service that has it.
     """
 
     instance: Instance
@@ -45,6 +47,8 @@ class Step:
     beside_before: Mapping[str, str | None] = field(default_factory=dict)
     written: float = 0.0
     remains: bool = False
+    keys_running: str | None = None
+    adoptee: Found | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +58,21 @@ class Step:
     def presets_after(self) -> str | None:
         """The presets file of a router."""
         return self.launch.presets if self.launch else None
+
+    @property
+    def external(self) -> bool:
+        """True when another service or a container serves in its place and keeps doing so."""
+        return self.adoptee is not None and self.adoptee.belongs == EXTERNAL
+
+    @property
+    def restores(self) -> bool:
+        """True when files are written again for a process that already runs as they say."""
+        return self.status.active and not self.status.adopted and not self.restart_pending and not self.stops
+
+    @property
+    def pid(self) -> int:
+        """The process that serves before the step, whoever started it; 0 if none does."""
+        return self.status.pid or (self.adoptee.process.pid if self.adoptee else 0)
 
     @property
     def stops(self) -> bool:
@@ -78,7 +97,8 @@ def plan(
     :raises Busy: a port belongs to somebody else.
     """
     looked = [_look(tree, manager, instance, keys) for instance in instances]
-    plans = planning.Plans(tree, manager, [step.name for step in looked], facts)
+    running = {step.name: step.pid for step in looked if step.pid}
+    plans = planning.Plans(tree, manager, [step.name for step in looked], facts, running=running)
     launches = _launches(tree, manager, looked, preview, plans)
     steps = [_step(manager, step, launches.get(step.name), plans.warnings.get(step.name, ())) for step in looked]
     leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
@@ -103,13 +123,41 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
             f"{path} exists and was not written by llamaops.llama_cpp; it is left alone.",
             "Give the instance another name, or remove that unit.",
         )
-    status = manager.status(instance.name) if before is not None else Status(False)
+    status = manager.status(instance.name)  # a server may outlive its unit file
+    adoptee = (
+        adoption.look(tree, manager, instance) if instance.adopt and instance.wanted and not status.active else None
+    )
     keys_before = files.read_text(launch.key_path(tree, instance.name))
-    keys_after = key_text(instance, keys) if instance.keys and instance.state != "absent" else None
     remains = keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
-    step = Step(instance, (), status, before, keys_before=keys_before, keys_after=keys_after)
-    presets = files.read_text(router.presets_path(tree, instance.name))
-    return dataclasses.replace(step, remains=remains, written=_mtime(path), presets_before=presets)
+    return Step(
+        instance,
+        (),
+        status,
+        before,
+        keys_before=keys_before,
+        keys_after=_keys_after(instance, keys, keys_before, adoptee),
+        keys_running=keys_before or (_credential(manager, instance.name) if status.active else None),
+        presets_before=files.read_text(router.presets_path(tree, instance.name)),
+        written=_mtime(path),
+        remains=remains or status.active,
+        adoptee=adoptee,
+    )
+
+
+def _keys_after(instance: Instance, keys: Mapping[str, str], before: str | None, adoptee: Found | None) -> str | None:
+    """The key file as it shall be. One that came from an adopted process stays until the inventory knows its keys."""
+    if not instance.keys or instance.state == "absent" or (adoptee is not None and adoptee.belongs == EXTERNAL):
+        return None
+    if instance.adopt and not all(name in keys for name in instance.keys):
+        found = adoption.key_text(instance, adoptee.process) if adoptee else before
+        if found:
+            return found
+    return keyfile.key_text(instance, keys)
+
+
+def _credential(manager: Manager, name: str) -> str | None:
+    """The key file as systemd gave it to a service that runs."""
+    return files.read_text(unit.credential_path(name)) if manager.hardening == "system" else None
 
 
 def _launches(
@@ -119,7 +167,7 @@ def _launches(
     found: dict[str, unit.Launch | Prerequisite] = {}
     parts: dict[str, launch.Parts] = {}
     for step in steps:
-        if step.instance.state == "absent":
+        if step.instance.state == "absent" or step.external:
             continue
         try:
             parts[step.name] = launch.look(tree, manager, step.instance)
@@ -130,7 +178,8 @@ def _launches(
     there = [step for step in steps if step.name in parts]
     for step in there:
         made = parts[step.name]
-        plans.ask(step.instance, made.build, made.files[0], step.before, step.status.active or step.status.enabled)
+        before = step.before or launch.remembered(tree, step.name)
+        plans.ask(step.instance, made.build, made.files[0], before, step.status.active or step.status.enabled)
     for step in there:
         record = plans.record(step.name)
         found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], record)
@@ -138,6 +187,8 @@ def _launches(
 
 
 def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | None, warnings: Sequence[str]) -> Step:
+    if step.external and step.adoptee:
+        return dataclasses.replace(step, warning=adoption.left_alone(step.instance, step.adoptee))
     if isinstance(wanted, Prerequisite):
         return _with(dataclasses.replace(step, warning=str(wanted)), ("write", "start"))
     if wanted is None:
@@ -145,7 +196,8 @@ def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | Non
     beside = manager.beside(wanted)
     beside_before = {name: files.read_text(name) for name in beside}
     step = dataclasses.replace(step, beside=beside, beside_before=beside_before)
-    step = dataclasses.replace(step, warning=" ".join(warnings))
+    said = adoption.warning(step.instance, step.adoptee) if step.adoptee else ""
+    step = dataclasses.replace(step, warning=" ".join([*warnings, *([said] if said else [])]))
     return decide(dataclasses.replace(step, after=manager.render(wanted), launch=wanted))
 
 
@@ -159,23 +211,35 @@ def decide(step: Step) -> Step:
         actions += ["stop"] if active else []
         actions += ["disable"] if step.status.enabled and "write" not in actions else []
         return _with(step, actions)
-    essential = _essential_change(step)
-    due = essential or (instance.restart == "always" and step.before != step.after) or instance.state == "restarted"
+    if step.adoptee is not None:
+        return _with(step, [*actions, "adopt"], pending=True)
+    due = _due(step)
     if not active:
         actions.append("start")
     elif due and (instance.restart != "never" or instance.state == "restarted"):
         actions.append("restart")
     elif not step.status.enabled:
         actions.append("enable")
-    newer = step.before != step.after or _later(step.written, step.status)
+    newer = step.before not in (None, step.after) or _later(step.written, step.status) or step.status.adopted
     pending = active and "restart" not in actions and (due or newer)
     return _with(step, actions, pending)
 
 
+def _due(step: Step) -> bool:
+    """Must it be started anew? A process that was taken over as it is waits until that is asked for."""
+    if step.instance.state == "restarted":
+        return True
+    if step.status.adopted and step.instance.adopt:
+        return False
+    return _essential_change(step) or (step.instance.restart == "always" and step.before != step.after)
+
+
 def _essential_change(step: Step) -> bool:
     """True when what runs is not what is wanted: command, environment, build, model or keys."""
-    if step.keys_before != step.keys_after or step.before is None or step.after is None:
+    if (step.keys_running or step.keys_before) != step.keys_after or step.after is None:
         return True
+    if step.before is None:  # a unit file that was deleted is the same again when the process does what it says
+        return step.launch is None or not _process_matches(step.status, step.launch)
     if unit.identity(step.before) != unit.identity(step.after):
         return True
     return step.status.active and step.launch is not None and not _process_matches(step.status, step.launch)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,7 +34,8 @@ class Instance:
     """One supervised llama-server; sizes in tokens, times in seconds, `memory_max` in bytes.
 
     Where None or `auto` stands in a field of placement, the plan chooses. `models` are those of a router, each an
-    instance without a port of its own; `load` says that the router loads one when it starts.
+    instance without a port of its own; `load` says that the router loads one when it starts. `adopt` is True, False or
+    `force`.
     """
 
     name: str
@@ -81,6 +81,7 @@ class Instance:
     drain_timeout: int = 30
     memory_max: int | None = None
     front: Front | None = None
+    adopt: bool | str = False
 
     @property
     def loopback(self) -> bool:
@@ -158,28 +159,6 @@ def read(entry: Mapping[str, Any], address: str | None = None) -> Instance:
     return instance
 
 
-def key_text(instance: Instance, keys: Mapping[str, str]) -> str:
-    """The content of the key file of an instance: one key a line, as llama-server reads it.
-
-    :raises InvalidInput: a named key has no value, or one that the file cannot hold.
-    """
-    lines = []
-    for name in instance.keys:
-        value = keys.get(name)
-        if value is None:
-            raise InvalidInput(
-                f"Instance {instance.name!r} names the key {name!r}, which has no value.",
-                f"Known keys: {', '.join(sorted(keys)) or 'none'}. Give it in llama_keys.",
-            )
-        if not re.fullmatch(r"[!-~]{8,512}", value) or value.startswith("#"):
-            raise InvalidInput(
-                f"The key {name!r} cannot be used.",
-                "A key has 8 to 512 printable ASCII characters without blanks and does not start with '#'.",
-            )
-        lines.append(value)
-    return "".join(line + "\n" for line in lines)
-
-
 def _serving(given: Given) -> dict[str, Any]:
     """What is served and how it is placed: the fields that a model of a router has too."""
     where, kind = given.where, given.choice("kind", KINDS, "server")
@@ -232,6 +211,7 @@ def _network(given: Given, address: str | None) -> dict[str, Any]:
 def _running(given: Given) -> dict[str, Any]:
     return {
         "build": given.text("build", "active"),
+        "adopt": given.switch("adopt", False, values.FORCE),
         "env": values.env(given.where, given.get("env", {})),
         "log_level": given.choice("log_level", LOG_LEVELS),
         "restart": given.choice("restart", RESTARTS, "needed"),

@@ -15,7 +15,7 @@ from .. import files
 from ..errors import LlamaOpsError, NotProven
 from ..host import gpu, ports
 from ..tree import Tree
-from . import ambient, launch, logreason, probe, proof, reconcile, router, unit
+from . import adoption, ambient, launch, logreason, probe, proof, reconcile, router, unit
 from .change import Step
 from .record import Record
 from .service import Manager
@@ -44,11 +44,14 @@ def apply(
             _retire(tree, manager, step)
         if {"start", "restart"} & set(step.actions):
             proofs[step.name] = _launch(tree, manager, step, facts)
+        elif "adopt" in step.actions and step.adoptee:
+            proofs[step.name] = _adopt(manager, step)
         elif "presets" in step.actions and step.status.active:
             proofs[step.name] = _reload(tree, step)
         elif step.instance.wanted and step.status.active:
             proofs[step.name] = _still_healthy(tree, manager, step)
-        if "write" in step.actions:  # now that it is proven, or is to stand still
+        # now that it is proven, or is to stand still; what was deleted comes back, for it is derived from the unit
+        if "write" in step.actions or not launch.remembered(tree, step.name):
             _remember(tree, manager, step)
     return proofs
 
@@ -74,8 +77,27 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> None:
         manager.stop(step.name)
     if "write" in step.actions and step.after is not None:
         manager.install(step.name, step.after, step.beside)
+        _restored(step, manager.path(step.name))
     if step.actions:
         manager.enable(step.name, step.instance.wanted)
+
+
+def _restored(step: Step, path: str) -> None:
+    """A file that says what already runs is as old as the process; a younger one would call for a restart."""
+    if step.restores and step.status.started and os.path.exists(path):
+        os.utime(path, (step.status.started, step.status.started))
+
+
+def _adopt(manager: Manager, step: Step) -> dict[str, Any]:
+    """Take over a process; when that fails, it runs on as before and its unit does not start at boot."""
+    if step.adoptee is None:
+        return {}
+    limit = step.launch.instance.memory_max if step.launch else None
+    try:
+        return {"adoption": adoption.take(manager, step.instance, step.adoptee, limit)}
+    except LlamaOpsError:
+        manager.enable(step.name, False)
+        raise
 
 
 def drain(step: Step) -> None:
@@ -173,6 +195,7 @@ def _write_files(tree: Tree, step: Step) -> None:
     """What a server reads at its start beside its model: the keys, the presets of a router."""
     if "keys" in step.actions:
         _write_key_file(tree, step.name, step.keys_after)
+        _restored(step, launch.key_path(tree, step.name))
     if "presets" in step.actions:
         _write_presets(tree, step.name, step.presets_after)
 

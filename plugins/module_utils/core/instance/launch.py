@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..build import builds
 from ..errors import InvalidInput, Prerequisite
+from ..files import read_json
 from ..tree import Tree
 from . import cmdline, planned, router, served, transformers
 from .definition import Instance
@@ -17,7 +18,7 @@ from .network import Tls
 from .placement import Place
 from .record import Record
 from .service import Manager
-from .unit import Launch, credential_path, socket_folder
+from .unit import SECTION, Launch, credential_path, socket_folder
 
 SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
@@ -128,6 +129,15 @@ def key_path(tree: Tree, name: str) -> str:
 def folder(tree: Tree, name: str) -> str:
     """The folder of what we remember of one instance."""
     return os.path.join(tree.instances, name)
+
+
+def remembered(tree: Tree, name: str) -> str | None:
+    """`[X-LlamaOps]` of a unit as `instance.json` remembers it, for when the unit itself was lost."""
+    document = read_json(os.path.join(folder(tree, name), "instance.json"))
+    facts = document.get("facts") if isinstance(document, dict) else None
+    if not isinstance(facts, dict):
+        return None
+    return "\n".join([f"[{SECTION}]", *(f"{key}={value}" for key, value in facts.items())]) + "\n"
 
 
 def _build(tree: Tree, instance: Instance) -> builds.Build:

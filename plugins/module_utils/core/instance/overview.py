@@ -37,6 +37,7 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
         "state": state(status, health, gone),
         "active": status.active,
         "enabled": status.enabled,
+        "adopted": status.adopted,
         "pid": status.pid,
         "uptime": uptime(status),
         "detail": gone or status.detail,

@@ -64,7 +64,14 @@ def parse(text: str, document: Mapping[str, Any]) -> Parsed:
     :param document: the capability document of the build the instance shall use.
     :raises InvalidInput: it is no such command, or this build does not take it.
     """
-    words = shellwords.read(text)
+    return understand(shellwords.read(text), document)
+
+
+def understand(words: shellwords.Words, document: Mapping[str, Any]) -> Parsed:
+    """The same for a command that is already taken apart, such as that of a process.
+
+    :raises InvalidInput: this build does not take it.
+    """
     reader = _Reader(Capabilities(document))
     for name, value in words.env.items():
         reader.variable(name, value)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from .. import command, sandbox
@@ -47,14 +48,16 @@ class Plans:
         listed: Sequence[str],
         facts: Callable[[], Mapping[str, Any]],
         root: str = "/",
+        running: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """
         :param listed: all instances of the call, also those that stop.
+        :param running: see `Room`.
         :param facts: reads the devices of the host, as `gpu.read` does.
         :param root: the folder that holds `proc` and `sys`.
         """
         self._tree = tree
-        self._room = Room(manager, listed, facts, root)
+        self._room = Room(manager, listed, facts, root, running)
         self._questions: dict[str, Question] = {}
         self._records: dict[str, Record] = {}
         self.warnings: dict[str, list[str]] = {}

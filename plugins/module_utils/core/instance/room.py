@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..files import read_text
@@ -38,13 +39,20 @@ class Room:
     """What a call knows of the memory of its host; devices and units are read when they are first asked for."""
 
     def __init__(
-        self, manager: Manager, listed: Collection[str], facts: Callable[[], Mapping[str, Any]], root: str = "/"
+        self,
+        manager: Manager,
+        listed: Collection[str],
+        facts: Callable[[], Mapping[str, Any]],
+        root: str = "/",
+        running: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """
         :param listed: instances that the call is about; each is counted by `keep` when its plan is known.
+        :param running: processes that serve instances, also where there is no unit: adopted now, or the unit was lost.
         :param facts: reads the devices of the host, as `gpu.read` does.
         """
         self._manager, self._listed, self._facts, self._root = manager, set(listed), facts, root
+        self._running = running
         self._gpus: Mapping[str, Any] | None = None
         self._kept: dict[str, Record] = {}
         self._units: dict[str, tuple[Record | None, int]] | None = None
@@ -117,6 +125,9 @@ class Room:
                 if status.active or status.enabled:
                     record = Record.of(unit.facts_of(read_text(self._manager.path(name)) or ""))
                     self._units[name] = (record, status.pid)
+            for name, pid in self._running.items():
+                record, known = self._units.get(name, (None, 0))
+                self._units[name] = (record, known or pid)
         return self._units
 
     def _others(self) -> dict[str, tuple[Record | None, int]]:

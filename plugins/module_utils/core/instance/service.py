@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -20,7 +20,8 @@ class Status:
     """What a manager says of an instance: `pid` is 0 when it does not run, `detail` its own words.
 
     `started` is when its process began, in seconds since the epoch as the clock said then; 0 if unknown.
-    `waiting` says that a start is under way or will be tried again; `failed`, that the manager gave up.
+    `waiting` says that a start is under way or will be tried again; `failed`, that the manager gave up;
+    `adopted`, that the process was started by somebody else and taken over.
     """
 
     active: bool
@@ -30,6 +31,7 @@ class Status:
     started: float = 0.0
     waiting: bool = False
     failed: bool = False
+    adopted: bool = False
 
 
 class Manager(Protocol):
@@ -70,6 +72,14 @@ class Manager(Protocol):
 
     def stop(self, name: str) -> None:
         """Stop an instance; returns when it has ended."""
+
+    def adopt(self, name: str, pids: Sequence[int], memory_max: int | None) -> None:
+        """Take processes that run under management as they are: their limit from now on, and the unit of the instance
+        starts when they end.
+
+        :param memory_max: bytes, of what they take from now on.
+        :raises InvalidInput: this manager cannot.
+        """
 
     def mark(self, name: str) -> str:
         """The present end of the log, for `log`."""

@@ -14,7 +14,7 @@ import shlex
 import socket
 import time
 import xmlrpc.client
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..command import run
@@ -172,6 +172,12 @@ class Supervisor:
     def stop(self, name: str) -> None:
         if not self.status(name).detail.startswith(("STOPPED", "EXITED", "FATAL", "supervisord")):
             self._ask("stopProcess", unit.PREFIX + name)
+
+    def adopt(self, name: str, pids: Sequence[int], memory_max: int | None) -> None:
+        raise InvalidInput(
+            f"Instance {name!r}: supervisord can only manage what it started itself, so nothing can be adopted.",
+            "Leave adopt out and stop that process; the instance is started in its place.",
+        )
 
     def mark(self, name: str) -> str:
         try:

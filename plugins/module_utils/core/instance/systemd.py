@@ -8,11 +8,12 @@ from __future__ import annotations
 import grp
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ..command import Result, run
 from ..errors import CommandFailed
 from ..files import read_text, remove_file, write_text
+from ..host import belonging, process
 from ..tree import Tree
 from . import besideunit, hardening, logs, unit
 from .service import Status
@@ -74,8 +75,11 @@ class Systemd:
 
     def status(self, name: str) -> Status:
         wanted = "ActiveState,SubState,MainPID,Result,UnitFileState,ExecMainStartTimestamp"
-        shown = self._systemctl("show", self._unit(name), f"--property={wanted}", "--timestamp=unix").stdout
-        said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+        names = (self._unit(name), scope_name(name))
+        shown = self._systemctl("show", *names, f"--property={wanted}", "--timestamp=unix").stdout
+        said, scope = (_properties(part) for part in f"{shown}\n\n".split("\n\n")[:2])
+        if said.get("ActiveState") != "active" and scope.get("ActiveState") == "active":
+            return self._adopted(name, said, scope)
         state = said.get("ActiveState", "unknown")
         started = said.get("ExecMainStartTimestamp", "").lstrip("@")
         return Status(
@@ -86,6 +90,19 @@ class Systemd:
             started=float(started) if started.isdigit() else 0.0,
             waiting=state == "activating",
             failed=state == "failed",
+        )
+
+    def _adopted(self, name: str, said: Mapping[str, str], scope: Mapping[str, str]) -> Status:
+        """The state of an instance whose process lives in a scope."""
+        inside = [item.pid for item in process.find_servers() if item.unit == scope_name(name)]
+        pid = next(iter(belonging.outermost(inside)), 0)
+        return Status(
+            active=pid != 0,
+            pid=pid,
+            detail=f"adopted, {scope.get('ActiveState', '')}/{scope.get('SubState', '')}",
+            enabled=said.get("UnitFileState") == "enabled",
+            started=process.started_at(pid),
+            adopted=True,
         )
 
     def install(self, name: str, text: str, beside: Mapping[str, str]) -> None:
@@ -99,6 +116,7 @@ class Systemd:
             self._systemctl("restart", f"{unit.watchdog_name(name)}.timer")
 
     def remove(self, name: str) -> None:
+        self._systemctl("stop", scope_name(name), timeout=120)
         self._systemctl("disable", "--now", self._unit(name))
         self._systemctl("stop", f"{unit.watchdog_name(name)}.timer", f"{unit.watchdog_name(name)}.service")
         self._systemctl("clean", "--what=state", self._unit(name))
@@ -123,7 +141,27 @@ class Systemd:
         except CommandFailed:  # the caller looks at the state and at the log
             return
 
+    def adopt(self, name: str, pids: Sequence[int], memory_max: int | None) -> None:
+        """Make a scope around processes (org.freedesktop.systemd1, StartTransientUnit)."""
+        service = self._unit(name)
+        properties = _scope_properties(service, pids, memory_max)
+        said = [word for key, kind, values in properties for word in (key, kind, *values)]
+        manager = ["org.freedesktop.systemd1", "/org/freedesktop/systemd1", "org.freedesktop.systemd1.Manager"]
+        call = [
+            *manager,
+            "StartTransientUnit",
+            "ssa(sv)a(sa(sv))",
+            scope_name(name),
+            "fail",
+            str(len(properties)),
+            *said,
+            "0",
+        ]
+        self._run("busctl", "call", "--", *call, check=True)
+
     def stop(self, name: str) -> None:
+        # apart and in this order: the end of the scope of an adopted process would start the unit again
+        self._systemctl("stop", scope_name(name), timeout=120)
         self._systemctl("stop", self._unit(name), timeout=120)
 
     def mark(self, name: str) -> str:
@@ -173,9 +211,33 @@ class Systemd:
         return f"{unit.PREFIX}{name}.service"
 
     def _systemctl(self, *words: str, check: bool = False, timeout: float = 60) -> Result:
+        return self._run("systemctl", *words, check=check, timeout=timeout)
+
+    def _run(self, program: str, *words: str, check: bool = False, timeout: float = 60) -> Result:
         scope = [] if self.scope == "system" else ["--user"]
         env = {**os.environ, "XDG_RUNTIME_DIR": runtime_folder()} if scope else None
-        return run(["systemctl", *scope, *words], env=env, check=check, timeout=timeout)
+        return run([program, *scope, *words], env=env, check=check, timeout=timeout)
+
+
+def scope_name(name: str) -> str:
+    """The scope around the process of an adopted instance."""
+    return f"{unit.PREFIX}{name}.scope"
+
+
+def _scope_properties(service: str, pids: Sequence[int], memory_max: int | None) -> list[tuple[str, str, list[str]]]:
+    """Name, D-Bus type and values. Whoever starts the service ends the scope, and the end of the scope starts it."""
+    found = [
+        ("Description", "s", [f"llama.cpp process adopted for {service}"]),
+        ("PIDs", "au", [str(len(pids)), *(str(pid) for pid in pids)]),
+        *((key, "as", ["1", service]) for key in ("Conflicts", "Before", "OnSuccess", "OnFailure")),
+        ("CollectMode", "s", ["inactive-or-failed"]),
+        ("TimeoutStopUSec", "t", ["10000000"]),
+    ]
+    return [*found, *([("MemoryMax", "t", [str(memory_max)])] if memory_max else [])]
+
+
+def _properties(text: str) -> dict[str, str]:
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
 
 
 def _missing_groups() -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any, Union
 from ..errors import InvalidInput
 
 AUTO = "auto"
+FORCE = "force"
 Number = Union[int, str]  # a number, or a word such as `auto`
 SECRET_WORD = re.compile(r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL)", re.IGNORECASE)
 _ENV_NAME = re.compile(r"[A-Z_][A-Z0-9_]*")
@@ -115,8 +116,9 @@ class Given:
     def path(self, key: str, default: Any = None) -> Any:
         return path(self.where, key, self.entry[key]) if key in self.entry else default
 
-    def switch(self, key: str, default: Any = None) -> Any:
-        return switch(self.where, key, self.entry[key]) if key in self.entry else default
+    def switch(self, key: str, default: Any = None, *words: str) -> Any:
+        value = self.entry.get(key, default)
+        return value if key not in self.entry or value in words else switch(self.where, key, value)
 
 
 def env(where: str, value: Any) -> dict[str, str]:

@@ -5,8 +5,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
+import time
+
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import change, definition
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import process
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import change, cmdline, definition, unit
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.change import Step
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
 
@@ -45,6 +50,50 @@ def step(before, after, status, keys=(None, None), **fields):
 )
 def test_actions(found, actions, pending):
     assert (found.actions, found.restart_pending) == (actions, pending)
+
+
+ADOPTED = Status(True, 1, enabled=True, adopted=True)
+
+
+@pytest.mark.parametrize(
+    ("found", "actions", "pending"),
+    [
+        (step(OLD, OLD, ADOPTED, adopt=True), (), True),
+        (step(OLD, NEW, ADOPTED, adopt=True), ("write",), True),
+        (step(OLD, OLD, ADOPTED, adopt=True, state="restarted"), ("restart",), False),
+        (step(OLD, NEW, ADOPTED), ("write", "restart"), False),  # the key was removed from the inventory
+        (step(OLD, OLD, ADOPTED, adopt=True, state="stopped"), ("stop", "disable"), False),
+    ],
+)
+def test_an_adopted_process_waits_for_a_planned_restart(found, actions, pending):
+    assert (found.actions, found.restart_pending) == (actions, pending)
+
+
+@pytest.fixture
+def sleeping():
+    with subprocess.Popen(["sleep", "60"]) as child:
+        while not process.arguments(child.pid):
+            time.sleep(0.01)
+        yield child.pid
+        child.kill()
+
+
+@pytest.mark.parametrize(
+    ("argv", "keys", "actions"),
+    [
+        (("sleep", "60"), (None, None), ("write",)),
+        (("sleep", "60"), ("a", "a"), ("write", "keys")),  # the file of the keys was deleted as well
+        (("sleep", "61"), (None, None), ("write", "restart")),
+        (("sleep", "60"), ("b", "a"), ("write", "keys", "restart")),
+    ],
+)
+def test_a_deleted_unit_file_is_written_again_for_the_process_it_belongs_to(sleeping, argv, keys, actions):
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    wanted = unit.Launch(item, cmdline.Command({}, argv), {}, (), "/probe", 60)
+    before = Step(item, (), Status(True, sleeping, enabled=True, started=NOW), None, NEW, wanted)
+    found = change.decide(dataclasses.replace(before, keys_running=keys[0], keys_after=keys[1]))
+    assert found.actions == actions
+    assert (found.restores, found.restart_pending) == ("restart" not in actions, False)
 
 
 NOW = 1_700_000_000.0

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, keyfile
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.placement import Devices
 
 LEAST = {"name": "chat", "model": "tiny", "port": 8080}
@@ -174,18 +174,18 @@ def test_names_and_ports_are_unique():
 
 def test_key_file_holds_one_key_a_line():
     chat = definition.read({**LEAST, "keys": ["team", "ops"]})
-    assert definition.key_text(chat, {"team": "aaaaaaaa", "ops": "bbbbbbbb"}) == "aaaaaaaa\nbbbbbbbb\n"
+    assert keyfile.key_text(chat, {"team": "aaaaaaaa", "ops": "bbbbbbbb"}) == "aaaaaaaa\nbbbbbbbb\n"
 
 
 @pytest.mark.parametrize("value", ["", "short", "#comment-key", "two words", "line\nbreak-in-it", "x" * 513])
 def test_keys_the_file_cannot_hold_are_refused_unseen(value):
     chat = definition.read({**LEAST, "keys": ["team"]})
     with pytest.raises(InvalidInput) as caught:
-        definition.key_text(chat, {"team": value})
+        keyfile.key_text(chat, {"team": value})
     assert not value or value not in str(caught.value)
 
 
 def test_a_key_without_value_is_refused():
     chat = definition.read({**LEAST, "keys": ["team"]})
     with pytest.raises(InvalidInput, match="no value. Known keys: ops"):
-        definition.key_text(chat, {"ops": "x" * 8})
+        keyfile.key_text(chat, {"ops": "x" * 8})

@@ -1,0 +1,56 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The file with the API keys of an instance: what stands in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Mapping, Sequence
+
+from ..errors import InvalidInput
+from ..files import read_text
+from .definition import Instance
+
+_FLAGS = {"--api-key": False, "--api-key-file": True}  # whether the value is a file
+_VARIABLES = {"LLAMA_API_KEY": False, "LLAMA_ARG_API_KEY_FILE": True}
+
+
+def key_text(instance: Instance, keys: Mapping[str, str]) -> str:
+    """The content of the key file of an instance: one key a line, as llama-server reads it.
+
+    :raises InvalidInput: a named key has no value, or one that the file cannot hold.
+    """
+    lines = []
+    for name in instance.keys:
+        value = keys.get(name)
+        if value is None:
+            raise InvalidInput(
+                f"Instance {instance.name!r} names the key {name!r}, which has no value.",
+                f"Known keys: {', '.join(sorted(keys)) or 'none'}. Give it in llama_keys.",
+            )
+        if not re.fullmatch(r"[!-~]{8,512}", value) or value.startswith("#"):
+            raise InvalidInput(
+                f"The key {name!r} cannot be used.",
+                "A key has 8 to 512 printable ASCII characters without blanks and does not start with '#'.",
+            )
+        lines.append(value)
+    return "".join(line + "\n" for line in lines)
+
+
+def text_of_process(instance: Instance, argv: Sequence[str], environ: Mapping[str, str], folder: str) -> str | None:
+    """The content of the key file that opens an instance with the keys of a process; None when it has none.
+
+    :param folder: where its relative paths start from.
+    :raises InvalidInput: a key of it cannot stand in the file.
+    """
+    given = [(_FLAGS[flag], value) for flag, value in zip(argv, argv[1:]) if flag in _FLAGS]
+    given += [(_VARIABLES[name], environ[name]) for name in _VARIABLES if environ.get(name)]
+    found: list[str] = []
+    for is_file, value in given:
+        words = (read_text(os.path.join(folder, value)) or "").splitlines() if is_file else value.split(",")
+        found += [word.strip() for word in words if word.strip()]
+    named = {f"key-{number}": value for number, value in enumerate(dict.fromkeys(found))}
+    return key_text(dataclasses.replace(instance, keys=tuple(named)), named) or None
