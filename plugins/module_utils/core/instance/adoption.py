@@ -42,7 +42,7 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Found | None:
         return None
     item = process.look(holder.pid) if holder.pid else None
     found = processes.look(tree, manager, item, {}) if item else None
-    if found is None or not found.serves or not _answers(instance):
+    if found is None or not found.serves or not _answers(instance, found.process):
         raise Busy(
             f"{_who(instance)} shall adopt the server on port {instance.port}, which {ports.describe(holder)} holds: "
             "that is no llama-server, or it does not answer as one.",
@@ -81,14 +81,15 @@ def _check(manager: Manager, instance: Instance, found: Found) -> None:
         )
 
 
-def _answers(instance: Instance) -> bool:
-    """Does something answer there as a llama-server does? No key is sent."""
+def _answers(instance: Instance, item: ServerProcess) -> bool:
+    """Does it answer as a llama-server does? It gets no key but its own."""
+    key = next(iter(_keys(item)), None)
     try:
         status, said = probe.request(instance.url, "/health")
         if status == 503:  # it loads its model
             return isinstance(said, dict) and "error" in said
-        _status, listed = probe.request(instance.url, "/v1/models")
-        owners = [item["owned_by"] for item in listed["data"]]
+        _status, listed = probe.request(instance.url, "/v1/models", key=key)
+        owners = [entry["owned_by"] for entry in listed["data"]]
     except (probe.ProbeError, KeyError, TypeError):
         return False
     return status == 200 and "llamacpp" in owners
@@ -96,8 +97,12 @@ def _answers(instance: Instance) -> bool:
 
 def key_text(instance: Instance, item: ServerProcess) -> str | None:
     """The key file with the keys that a process has; None when it has none."""
+    return keyfile.text_of(instance, _keys(item))
+
+
+def _keys(item: ServerProcess) -> list[str]:
     folder = process.working_folder(item.pid) or "/"
-    return keyfile.text_of_process(instance, item.argv, process.environment(item.pid), folder)
+    return keyfile.of_process(item.argv, process.environment(item.pid), folder)
 
 
 def take(manager: Manager, instance: Instance, found: Found, memory_max: int | None) -> dict[str, Any]:

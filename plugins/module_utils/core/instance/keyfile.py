@@ -40,11 +40,10 @@ def key_text(instance: Instance, keys: Mapping[str, str]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def text_of_process(instance: Instance, argv: Sequence[str], environ: Mapping[str, str], folder: str) -> str | None:
-    """The content of the key file that opens an instance with the keys of a process; None when it has none.
+def of_process(argv: Sequence[str], environ: Mapping[str, str], folder: str) -> list[str]:
+    """The keys that open a server which somebody started.
 
     :param folder: where its relative paths start from.
-    :raises InvalidInput: a key of it cannot stand in the file.
     """
     given = [(_FLAGS[flag], value) for flag, value in zip(argv, argv[1:]) if flag in _FLAGS]
     given += [(_VARIABLES[name], environ[name]) for name in _VARIABLES if environ.get(name)]
@@ -52,5 +51,13 @@ def text_of_process(instance: Instance, argv: Sequence[str], environ: Mapping[st
     for is_file, value in given:
         words = (read_text(os.path.join(folder, value)) or "").splitlines() if is_file else value.split(",")
         found += [word.strip() for word in words if word.strip()]
-    named = {f"key-{number}": value for number, value in enumerate(dict.fromkeys(found))}
+    return list(dict.fromkeys(found))
+
+
+def text_of(instance: Instance, found: Sequence[str]) -> str | None:
+    """The content of the key file that opens an instance with these keys; None when there is none.
+
+    :raises InvalidInput: a key cannot stand in the file.
+    """
+    named = {f"key-{number}": value for number, value in enumerate(found)}
     return key_text(dataclasses.replace(instance, keys=tuple(named)), named) or None

@@ -118,10 +118,10 @@ CHAT = definition.read({"name": "chat", "model": "/m/a.gguf", "port": 8080, "key
 )
 def test_the_keys_of_a_process(tmp_path, argv, env, text):
     (tmp_path / "keys").write_text("cccccccc\n\ndddddddd\n")
-    assert keyfile.text_of_process(CHAT, argv, env, str(tmp_path)) == text
+    assert keyfile.text_of(CHAT, keyfile.of_process(argv, env, str(tmp_path))) == text
 
 
-def test_a_key_that_no_file_can_hold_is_refused_unshown(tmp_path):
+def test_a_key_that_no_file_can_hold_is_refused_unshown():
     with pytest.raises(InvalidInput, match="cannot be used") as caught:
-        keyfile.text_of_process(CHAT, ["x", "--api-key", "short"], {}, str(tmp_path))
+        keyfile.text_of(CHAT, ["short"])
     assert "short" not in str(caught.value)
