@@ -101,8 +101,10 @@ def key_text(instance: Instance, item: ServerProcess) -> str | None:
 
 
 def _keys(item: ServerProcess) -> list[str]:
-    folder = process.working_folder(item.pid) or "/"
-    return keyfile.of_process(item.argv, process.environment(item.pid), folder)
+    around, folder = belonging.of(item.pid), process.working_folder(item.pid)
+    if around is None or folder is None:
+        return []
+    return keyfile.of_process(item.argv, process.environment(item.pid), folder, around.uid)
 
 
 def take(manager: Manager, instance: Instance, found: Found, memory_max: int | None) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
+import stat
 from collections.abc import Mapping, Sequence
 
 from ..errors import InvalidInput
-from ..files import read_text
 from .definition import Instance
 
 _FLAGS = {"--api-key": False, "--api-key-file": True}  # whether the value is a file
+_LARGEST = 1 << 16  # bytes of a file with keys
 _VARIABLES = {"LLAMA_API_KEY": False, "LLAMA_ARG_API_KEY_FILE": True}
 
 
@@ -40,18 +41,31 @@ def key_text(instance: Instance, keys: Mapping[str, str]) -> str:
     return "".join(line + "\n" for line in lines)
 
 
-def of_process(argv: Sequence[str], environ: Mapping[str, str], folder: str) -> list[str]:
+def of_process(argv: Sequence[str], environ: Mapping[str, str], folder: str, uid: int) -> list[str]:
     """The keys that open a server which somebody started.
 
     :param folder: where its relative paths start from.
+    :param uid: its user, whose own files are read alone: root must not read others for whoever names them.
     """
     given = [(_FLAGS[flag], value) for flag, value in zip(argv, argv[1:]) if flag in _FLAGS]
     given += [(_VARIABLES[name], environ[name]) for name in _VARIABLES if environ.get(name)]
     found: list[str] = []
     for is_file, value in given:
-        words = (read_text(os.path.join(folder, value)) or "").splitlines() if is_file else value.split(",")
+        words = _lines(os.path.join(folder, value), uid) if is_file else value.split(",")
         found += [word.strip() for word in words if word.strip()]
     return list(dict.fromkeys(found))
+
+
+def _lines(path: str, uid: int) -> list[str]:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return []
+    with os.fdopen(handle, "rb") as file:
+        about = os.fstat(handle)
+        if not stat.S_ISREG(about.st_mode) or uid not in (about.st_uid, os.geteuid()):
+            return []
+        return file.read(_LARGEST).decode("utf-8", "replace").splitlines()
 
 
 def text_of(instance: Instance, found: Sequence[str]) -> str | None:

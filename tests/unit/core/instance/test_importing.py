@@ -118,7 +118,22 @@ CHAT = definition.read({"name": "chat", "model": "/m/a.gguf", "port": 8080, "key
 )
 def test_the_keys_of_a_process(tmp_path, argv, env, text):
     (tmp_path / "keys").write_text("cccccccc\n\ndddddddd\n")
-    assert keyfile.text_of(CHAT, keyfile.of_process(argv, env, str(tmp_path))) == text
+    assert keyfile.text_of(CHAT, keyfile.of_process(argv, env, str(tmp_path), os.geteuid())) == text
+
+
+def test_the_files_of_others_are_not_read_for_whoever_names_them(tmp_path):
+    """A program of somebody else could name /etc/shadow, and would be sent its first line as a key."""
+    (tmp_path / "keys").write_text("cccccccc\n")
+    (tmp_path / "link").symlink_to("keys")
+    os.mkfifo(tmp_path / "pipe")
+    mine = os.geteuid()
+    for name, uid, found in (
+        ("keys", mine, ["cccccccc"]),
+        ("keys", mine + 1, []),
+        ("link", mine + 1, []),
+        ("pipe", mine, []),
+    ):
+        assert keyfile.of_process(["x", "--api-key-file", name], {}, str(tmp_path), uid) == found
 
 
 def test_a_key_that_no_file_can_hold_is_refused_unshown():
