@@ -109,7 +109,9 @@ options:
             (C(pci:0000:03:00.0)), or a dictionary of C(count) and C(name).
         type: raw
       rpc:
-        description: Workers on other hosts, each a dictionary of C(host), C(worker) and C(address) (C(host:port), filled in by a role).
+        description:
+          - Workers on other hosts, each a dictionary of C(host), C(worker) and C(address) (C(host:port)), and of C(build) and C(commit), the
+            build that runs there and its source, which must be that of the instance. The role fills in all but the first two.
         type: list
         elements: dict
       ctx_size:

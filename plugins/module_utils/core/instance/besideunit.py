@@ -48,6 +48,8 @@ def watchdog(launch: Launch, scope: str) -> str:
     argv += ["--sleepy"] if "--sleep-idle-seconds" in launch.command.argv else []
     argv += [] if system else ["--user"]
     lines = [HEAD, "[Unit]", f"Description=Watchdog of {PREFIX}{name}", "", "[Service]", "Type=oneshot"]
+    if launch.workers and "--sleepy" not in argv:  # a model that sleeps has left its workers
+        lines += [f"ExecStart={launch.link} look {launch.service}.service {' '.join(launch.workers)}"] if system else []
     lines += [exec_start(argv), f"TimeoutStartSec={LONGEST}"]
     lines += ["RuntimeDirectory=llama-watchdog", "RuntimeDirectoryPreserve=yes"]
     # a start and an end every half minute would fill the journal: only what it has to say
@@ -56,13 +58,13 @@ def watchdog(launch: Launch, scope: str) -> str:
     return "\n".join([*lines, "", f"[{SECTION}]", f"Watches={name}"]) + "\n"
 
 
-def timer(name: str) -> str:
+def timer(name: str, every: int = EVERY) -> str:
     """What runs the watchdog while the instance is wanted; it goes by a clock that nobody sets."""
     lines = [HEAD, "[Unit]", f"Description=Watchdog of {PREFIX}{name}"]
     lines += [f"PartOf={PREFIX}{name}.service", f"After={PREFIX}{name}.service", "", "[Timer]"]
     lines += [
-        f"OnActiveSec={EVERY}",
-        f"OnUnitInactiveSec={EVERY}",
+        f"OnActiveSec={every}",
+        f"OnUnitInactiveSec={every}",
         "AccuracySec=5",
         f"Unit={watchdog_name(name)}.service",
     ]

@@ -11,7 +11,8 @@ from typing import Any
 
 from ..build.builds import Build
 from ..command import Result
-from ..errors import InvalidInput, NotProven
+from ..errors import InvalidInput, NotProven, Prerequisite
+from . import logreason
 from .definition import Instance
 from .record import chosen_by_id, named
 from .room import DRIVES
@@ -20,6 +21,10 @@ RPC = "rpc"
 _SHOWN = re.compile(r"^ +RPC(?P<number>\d+): .*\((?P<total>\d{1,12}) MiB, (?P<free>\d{1,12}) MiB free\)\s*$", re.M)
 
 Device = Mapping[str, Any]
+
+
+class WorkerSilent(NotProven, Prerequisite):
+    """A worker does not tell its memory; in a preview one that a later step would start."""
 
 
 def choose(instance: Instance, build: Build, backend: str, known: Sequence[Device]) -> tuple[list[Device], int]:
@@ -75,7 +80,7 @@ def with_workers(devices: Sequence[Device], server: str, execute: Callable[[Sequ
     """The devices with the memory of RPC workers, which only a worker itself can tell; one that is in use does not.
 
     :param execute: runs a command without rights.
-    :raises NotProven: a worker does not answer.
+    :raises WorkerSilent: a worker does not answer.
     """
     missing = [device["id"] for device in devices if device["backend"] == RPC and not device.get("total")]
     if not missing:
@@ -83,8 +88,10 @@ def with_workers(devices: Sequence[Device], server: str, execute: Callable[[Sequ
     result = execute([server, "--rpc", ",".join(missing), "--list-devices"])
     shown = [int(match["total"]) << 20 for match in _SHOWN.finditer(result.stdout)]
     if result.rc or len(shown) != len(missing):
-        raise NotProven(
-            f"Of the RPC workers {', '.join(missing)} only {len(shown)} tell their memory.",
+        reason = logreason.find(result.stdout + result.stderr)
+        raise WorkerSilent(
+            f"Of the RPC workers {', '.join(missing)} only {len(shown)} tell their memory"
+            + (f": {reason.rstrip('.')}." if reason else "."),
             "Make sure that each runs, can be reached from this host, has no other client and is of the same build.",
         )
     totals = dict(zip(missing, shown))

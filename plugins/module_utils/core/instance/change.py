@@ -181,7 +181,13 @@ def _launches(
         before = step.before or launch.remembered(tree, step.name)
         plans.ask(step.instance, made.build, made.files[0], before, step.status.active or step.status.enabled)
     for step in there:
-        record = plans.record(step.name)
+        try:
+            record = plans.record(step.name)
+        except Prerequisite as exc:  # a worker that is to be started before
+            if not preview:
+                raise
+            found[step.name] = exc
+            continue
         found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], record)
     return found
 

@@ -57,9 +57,12 @@ NO_COMPILER: tuple[Directive, ...] = (
 WITH_GPU: tuple[Directive, ...] = (
     ("DevicePolicy", "closed", "no device but the pseudo devices and those below"),
 )  # fmt: skip
-LOOPBACK: tuple[Directive, ...] = (
-    ("IPAddressDeny", "any", "a service for this host alone talks to this host alone"),
-    ("IPAddressAllow", "localhost", "which it must be able to reach"),
+FENCED: tuple[Directive, ...] = (
+    (
+        "IPAddressDeny",
+        "any",
+        "it talks to nobody but those that the lines below name, whoever asks and whatever it wants",
+    ),
 )
 # groups of device nodes as /proc/devices lists them: a path would name a number that the next boot gives to another
 NODES = {
@@ -74,7 +77,7 @@ GROUPS = {"nvidia": (), "amd": GPU_GROUPS, "intel": GPU_GROUPS}
 
 def directives(
     vendors: Sequence[str],
-    loopback: bool,
+    allowed: Sequence[str] | None,
     home: str,
     groups: Sequence[str],
     missing: Sequence[str] = (),
@@ -83,7 +86,7 @@ def directives(
     """The lines of a unit's `[Service]` that confine a server.
 
     :param vendors: makers of the GPUs it was given, `nvidia`, `amd` or `intel`; none for the CPU.
-    :param loopback: it serves this host only.
+    :param allowed: the only addresses that it may talk to, `localhost` for this host; None for all.
     :param home: what it sees of people's folders: `yes` (nothing) or `read-only`.
     :param groups: further groups that it needs, to read its models for example.
     :param missing: groups of GPUs that the host does not have.
@@ -92,8 +95,9 @@ def directives(
     chosen = [*COMMON, ("ProtectHome", home, "people's folders are not its business, unless its model lies there")]
     chosen += WITH_GPU if vendors else WITHOUT_GPU
     chosen += () if vendors or compiles else NO_COMPILER
-    chosen += LOOPBACK if loopback else ()
+    chosen += FENCED if allowed is not None else ()
     lines = [f"{name}={value}" for name, value, _reason in chosen]
+    lines += [f"IPAddressAllow={address}" for address in allowed or ()]
     makers = [maker for vendor in vendors for maker in ([vendor] if vendor in NODES else NODES)]  # unknown: any of them
     nodes = dict.fromkeys(node for maker in makers for node in NODES[maker])
     lines += [f"DeviceAllow={node} rw" for node in nodes]

@@ -45,7 +45,8 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
     if instance.kind == transformers.KIND:
         transformers.check(f"Instance {instance.name!r}", instance)
         return Parts(transformers.service(tree, instance.build), (transformers.find(tree, instance),))
-    build = _build(tree, instance)
+    build = choose_build(tree, instance.build)
+    _check_workers(instance, build)
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
     if instance.kind == "router":
@@ -140,10 +141,25 @@ def remembered(tree: Tree, name: str) -> str | None:
     return "\n".join([f"[{SECTION}]", *(f"{key}={value}" for key, value in facts.items())]) + "\n"
 
 
-def _build(tree: Tree, instance: Instance) -> builds.Build:
-    if instance.build != "active":
-        return builds.find(tree, instance.build)
+def choose_build(tree: Tree, wanted: str) -> builds.Build:
+    """The build with an id, or the active one.
+
+    :raises Prerequisite: none is active.
+    """
+    if wanted != "active":
+        return builds.find(tree, wanted)
     active = builds.active(tree)
     if active is None:
         raise Prerequisite(f"No build is active in {tree.root}.", "Run llama_build (playbooks/build.yml) first.")
     return active
+
+
+def _check_workers(instance: Instance, build: builds.Build) -> None:
+    """Head and workers speak a protocol that changes without notice: only one source for all of them is safe."""
+    for worker in instance.rpc:
+        if worker.commit and worker.commit != build.commit:
+            raise InvalidInput(
+                f"Instance {instance.name!r} runs the build {build.id} (source {build.commit}), and its worker "
+                f"{worker.worker!r} on {worker.host} the build {worker.build} (source {worker.commit}).",
+                "Build both hosts of one source, with any backends, then deploy the workers and the instance.",
+            )

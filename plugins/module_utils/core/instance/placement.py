@@ -37,11 +37,13 @@ class Devices:
 
 @dataclass(frozen=True)
 class Worker:
-    """A worker on another host; `address` is `host:port`, which the role fills in."""
+    """A worker on another host; `address` is `host:port`. The role fills it in, with the build and its commit there."""
 
     host: str
     worker: str
     address: str = ""
+    build: str = ""
+    commit: str = ""
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,19 @@ def devices(where: str, value: Any) -> Devices | None:
 
 
 def workers(where: str, value: Any) -> tuple[Worker, ...]:
-    """A list of `{host, worker, address}`."""
+    """A list of `{host, worker, address, build, commit}`."""
     found = []
     for item in values.listed(where, "rpc", value):
         given = values.table(where, "rpc", item)
-        check_keys(f"{where}: rpc", given, ("host", "worker", "address"))
+        check_keys(f"{where}: rpc", given, Worker.__dataclass_fields__)
         address = values.text(where, "rpc.address", given.get("address", ""))
         port = _ENDPOINT.fullmatch(address)
         if address and (port is None or not 0 < int(port[1]) < 65536):
             raise InvalidInput(f"{where}: the rpc address {address!r} is not host:port.")
-        host = values.text(where, "rpc.host", given.get("host", ""))
-        found.append(Worker(host, check_name("worker", given.get("worker")), address))
+        host, build, commit = (
+            values.text(where, f"rpc.{key}", given.get(key, "")) for key in ("host", "build", "commit")
+        )
+        found.append(Worker(host, check_name("worker", given.get("worker")), address, build, commit))
     return tuple(found)
 
 

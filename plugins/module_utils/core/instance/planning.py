@@ -89,9 +89,12 @@ class Plans:
         driver = self._room.facts.get("driver") if local else None
         overheads = learned.recall(self._tree, local, driver, question.build.id)
         record = plan(question, self._room, overheads, self._execute)
+        said = self.warnings.setdefault(question.instance.name, [])
+        if question.instance.rpc:
+            said += alone(question, self._room, overheads)
         if question.instance.plan.exact:
             busy = self._room.known_totals() if question.instance.rpc else {}
-            self.warnings[question.instance.name] = measured.differences(question, record, self._execute, busy)
+            said += measured.differences(question, record, self._execute, busy)
         return record
 
     def _execute(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> Result:
@@ -128,6 +131,24 @@ def plan(
     if short and question.instance.wanted and not question.instance.plan.force:
         raise _refusal(task, found, short)
     return task.record(found, forced=bool(short))
+
+
+def alone(question: Question, room: Room, overheads: Mapping[str, int]) -> list[str]:
+    """A warning where the head has room for the whole model: workers make every token slower."""
+    local = [item for item in question.devices if item["backend"] != candidates.RPC]
+    if question.instance.split_mode in _GROUPED:
+        return []
+    options = {key: value for key, value in question.options.items() if key != "tensor_split"}
+    asked = replace(question, options=options, devices=tuple(local), exactly=0)
+    task = _Task(asked, local, room.left(local), overheads)
+    found = task.choose(question.allow)
+    if task.short(found):
+        return []
+    where = f"the devices {', '.join(item['id'] for item in local)}" if local else "the memory"
+    return [
+        f"Instance {question.instance.name!r} fits {where} of its own host: every token travels over the network to "
+        f"its {len(question.instance.rpc)} workers for nothing. Remove rpc, unless their speed is worth that."
+    ]
 
 
 class _Task:

@@ -10,10 +10,10 @@ import os
 
 from ..files import read_text, write_text
 from ..tree import Tree
-from . import gpuready, probe, watchdog
+from . import gpuready, probe, rpclink, watchdog
 
 MODE = 0o755
-PROGRAMS = {"llama-probe": probe, "llama-watchdog": watchdog, "llama-gpu-ready": gpuready}
+PROGRAMS = {"llama-probe": probe, "llama-watchdog": watchdog, "llama-gpu-ready": gpuready, "llama-rpc-link": rpclink}
 
 
 def stale(tree: Tree) -> dict[str, tuple[str, str]]:

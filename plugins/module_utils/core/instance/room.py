@@ -17,6 +17,7 @@ from typing import Any
 from ..files import read_text
 from ..host import gpu
 from ..host.cgroup import limits
+from ..worker import known
 from . import unit
 from .record import Record
 from .service import Manager
@@ -85,6 +86,10 @@ class Room:
         rows = [row for record, _pid in self._all().values() if record for row in record.devices]
         return {row["id"]: row["total"] for row in rows if row["backend"] == "rpc"}
 
+    def users(self, device: str) -> list[str]:
+        """The instances of this host that are planned on a device."""
+        return [name for name, (record, _pid) in self._all().items() if record and record.on(device)]
+
     def keep(self, name: str, record: Record) -> None:
         """An instance of the call stays or starts with this plan."""
         self._kept[name] = record
@@ -93,6 +98,7 @@ class Room:
         """What is left for one more instance."""
         others = {name: record for name, (record, _pid) in self._others().items() if record is not None}
         kept = {**others, **self._kept}
+        lent = known.lent(os.path.dirname(self._manager.path("x")))
         free, taken = {}, {}
         for device in devices:
             name, total = device["id"], int(device["total"])
@@ -101,6 +107,8 @@ class Room:
             foreign = max(total - unlisted - self._held(device), 0)
             free[name] = max(total - foreign - sum(planned.values()), 0)
             taken[name] = _said(planned, foreign)
+            if name in lent:
+                free[name], taken[name] = 0, f"the worker {lent[name]} lends it to another host"
         total, available = host_memory(self._root)
         foreign = max(total - available - sum(_anonymous(self._root, pid) for pid in self._pids()), 0)
         planned = {other: record.needed for other, record in kept.items()}

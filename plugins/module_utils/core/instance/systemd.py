@@ -119,11 +119,14 @@ class Systemd:
         self._systemctl("stop", scope_name(name), timeout=120)
         self._systemctl("disable", "--now", self._unit(name))
         self._systemctl("stop", f"{unit.watchdog_name(name)}.timer", f"{unit.watchdog_name(name)}.service")
-        self._systemctl("clean", "--what=state", self._unit(name))
+        for what in ("state", "cache"):
+            self._systemctl("clean", f"--what={what}", self._unit(name))
         for path in (self.path(name), *self._watchdog(name)):
             remove_file(path)
-        left = [read_text(self.path(other)) or "" for other in self.managed()]
-        if self.scope == "system" and not any(unit.GPU_READY in text for text in left):
+        left = [
+            read_text(os.path.join(self.folder, file)) or "" for file in os.listdir(self.folder) if _is_candidate(file)
+        ]
+        if self.scope == "system" and not any(f"={unit.GPU_READY}" in text for text in left):
             remove_file(self._gpu_ready())
         self._systemctl("daemon-reload", check=True)
         self._systemctl("reset-failed", self._unit(name))

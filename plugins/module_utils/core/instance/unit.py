@@ -34,7 +34,8 @@ class Launch:
     `facts` is the content of `[X-LlamaOps]`; `model_folders` are absolute; `key_file` is the file that
     holds the API keys on the host, `start_timeout` is in seconds. `devices` are the GPUs of this host that it
     was given, by id; `vendors` are their makers (`nvidia`, `amd`, `intel`). `presets` is the text of a router's
-    presets file, `tls_key` the private key on the host.
+    presets file, `tls_key` the private key on the host. `head` is the address of the only client of a worker; `cache`
+    names its folder below /var/cache.
     """
 
     instance: Instance
@@ -48,6 +49,27 @@ class Launch:
     vendors: tuple[str, ...] = ()
     presets: str | None = None
     tls_key: str | None = None
+    head: str = ""
+    cache: str = ""
+
+    @property
+    def workers(self) -> list[str]:
+        """The workers that a head is served by, as `host:port`."""
+        return [worker.address for worker in self.instance.rpc if worker.address]
+
+    @property
+    def link(self) -> str:
+        """The program that watches connections between heads and workers."""
+        return os.path.join(os.path.dirname(self.probe), "llama-rpc-link")
+
+    @property
+    def allowed(self) -> list[str] | None:
+        """The only addresses that it talks to, None for all: a worker to its head, a local server to its workers."""
+        if self.head:
+            return [self.head]
+        if not self.instance.loopback:
+            return None
+        return ["localhost", *[worker.rpartition(":")[0].strip("[]") for worker in self.workers]]
 
     @property
     def service(self) -> str:
@@ -81,15 +103,19 @@ def render(launch: Launch, scope: str, version: int = 0, missing: Sequence[str] 
     lines += [f"Wants={watchdog_name(launch.instance.name)}.timer"]
     # wanted, not required: each instance waits for its own GPUs, and none ends with the one that waits for all
     lines += [f"Wants={GPU_READY}", f"After={GPU_READY}"] if system and launch.devices else []
-    lines += [f"RequiresMountsFor={' '.join(_quoted(path) for path in launch.model_folders)}"]
+    mounts = " ".join(_quoted(path) for path in launch.model_folders)
+    lines += [f"RequiresMountsFor={mounts}"] if mounts else []
     lines += [f"StartLimitIntervalSec={STORM_SECONDS}", f"StartLimitBurst={STORM_STARTS}"]
     lines += ["", "[Service]", "Type=exec"]
     lines += [f"Environment={_quoted(f'{key}={value}')}" for key, value in launch.command.env.items()]
     lines += _gpu_lines(launch) if system and launch.devices else []
     lines += _socket_lines(launch, system)
+    # a start that waited in vain is tried again for ever, each attempt outlasts the storm limit
+    waits = [f"{launch.link} await --wait {GPU_WAIT} {' '.join(launch.workers)}"] if launch.workers else []
+    lines += [f"ExecStartPre={command}" for command in waits]
     lines += [exec_start(launch.command.argv)]
-    lines += [f"ExecStartPost={launch.probe} {launch.instance.url} --wait {launch.start_timeout}"]
-    timeout = max(launch.start_timeout, GPU_WAIT if launch.devices else 0)  # of each of the commands
+    lines += [f"ExecStartPost={command}" for command in _when_ready(launch, system)]
+    timeout = max(launch.start_timeout, GPU_WAIT if launch.devices or waits else 0)  # of each of the commands
     lines += [f"TimeoutStartSec={timeout + 10}", "TimeoutStopSec=10"]
     lines += ["Restart=always", *_backoff(version), "RestartPreventExitStatus=78", "LimitCORE=0"]
     lines += [f"MemoryMax={launch.instance.memory_max}"] if launch.instance.memory_max else []
@@ -97,6 +123,15 @@ def render(launch: Launch, scope: str, version: int = 0, missing: Sequence[str] 
     lines += ["", "[Install]", f"WantedBy={'multi-user' if system else 'default'}.target"]
     lines += ["", f"[{SECTION}]", *[f"{key}={value}" for key, value in launch.facts.items()]]
     return "\n".join(lines) + "\n"
+
+
+def _when_ready(launch: Launch, system: bool) -> list[str]:
+    """What waits until it serves; then has the kernel end connections whose other side is gone, with root's rights."""
+    keep = f"+{launch.link} keep --pid $MAINPID"
+    if launch.head:
+        return [f"{keep} --wait {launch.start_timeout}"]
+    probe = f"{launch.probe} {launch.instance.url} --wait {launch.start_timeout}"
+    return [probe, *([keep] if launch.workers and system else [])]
 
 
 def _backoff(version: int) -> list[str]:
@@ -136,8 +171,10 @@ def _protection(launch: Launch, missing: Sequence[str]) -> list[str]:
     below_home = any(path.split(os.sep)[1] in ("home", "root") for path in launch.model_folders)
     home = "read-only" if below_home else "yes"
     compiles = launch.instance.kind == "transformers"  # torch writes the kernels that fit the CPU
-    lines = hardening.directives(launch.vendors, launch.instance.loopback, home, [MODEL_GROUP], missing, compiles)
+    groups = [] if launch.head else [MODEL_GROUP]
+    lines = hardening.directives(launch.vendors, launch.allowed, home, groups, missing, compiles)
     lines += [f"StateDirectory={STATE}/{launch.instance.name}"]
+    lines += [f"CacheDirectory={launch.cache}", "CacheDirectoryMode=0700"] if launch.cache else []
     lines += [f"LoadCredential=api-keys:{_quoted(launch.key_file)}"] if launch.key_file else []
     return lines + ([f"LoadCredential=tls-key:{_quoted(launch.tls_key)}"] if launch.tls_key else [])
 

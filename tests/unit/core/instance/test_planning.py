@@ -14,7 +14,12 @@ from pathlib import Path
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build.builds import Build
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.command import Result
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput, NotProven, Untrusted
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import (
+    InvalidInput,
+    NotProven,
+    Prerequisite,
+    Untrusted,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
     candidates,
     cmdline,
@@ -25,6 +30,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance i
     served,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.record import Record
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.room import Room
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.supervisor import Supervisor
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.unit import Launch
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
@@ -339,6 +345,28 @@ def test_workers_tell_their_memory_once(host):
     assert candidates.with_workers(found, "/b/llama-server", execute) == found and len(asked) == 1
     with pytest.raises(NotProven, match="only 2 tell"):
         candidates.with_workers([*remote, {**remote[0], "id": "10.0.0.9:50052"}], "/b/llama-server", execute)
+
+
+def test_why_a_worker_does_not_tell_is_said():
+    worker = {"id": "10.0.0.7:50052", "backend": "rpc", "total": 0}
+    mismatch = Result(("llama-server",), -6, "", "RPC server version mismatch: 6.0.0\n", 0.1)
+    with pytest.raises(Prerequisite, match=r"another version: 6\.0\.0\.") as caught:
+        candidates.with_workers([worker], "/b/llama-server", lambda argv: mismatch)
+    assert isinstance(caught.value, NotProven)
+
+
+def test_workers_for_what_one_host_has_room_for_are_warned_of(host):
+    host.gpu("GPU-a", 24)
+    rpc = [{"host": "b", "worker": "w0", "address": "10.0.0.7:50052"}]
+    said = {}
+    for name in ("llama3.1-8b", "llama3.3-70b"):
+        entry = {"name": "big", "port": 8080, "model": host.model(name), "rpc": rpc, "tensor_split": [1, 1]}
+        item = definition.read(entry)
+        left = Room(host.manager, ["big"], lambda: {"devices": host.gpus}, host.root)
+        question = planned.ask(item, host.build("cuda"), served.find(host.tree, item, headers=False), left)
+        said[name] = planning.alone(question, left, {})
+    assert said["llama3.3-70b"] == []
+    assert "fits the devices GPU-a of its own host" in said["llama3.1-8b"][0]
 
 
 def test_what_no_variable_can_choose_keeps_its_own_number():

@@ -100,7 +100,7 @@ def test_a_unit_without_gpu_gets_no_device(launch):
 
 
 def test_every_directive_has_a_reason():
-    tables = (hardening.COMMON, hardening.WITH_GPU, hardening.WITHOUT_GPU, hardening.LOOPBACK)
+    tables = (hardening.COMMON, hardening.WITH_GPU, hardening.WITHOUT_GPU, hardening.FENCED)
     assert [name for table in tables for name, _value, reason in table if len(reason) < 10] == []
 
 
