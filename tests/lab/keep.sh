@@ -17,9 +17,10 @@ status=133
 while [ $status = 133 ]; do
   status=0
   # CAP_NET_ADMIN: nftables and sysctls of the host's own network. bpf: IPAddressDeny= of units.
+  # pidfd_getfd: timeouts on the connections of RPC workers.
   systemd-nspawn --quiet --directory="$folder/root" --machine="$space" --hostname="$name" \
     --register=no --keep-unit --settings=no --network-namespace-path="/run/netns/$space" \
-    --capability=CAP_NET_ADMIN --system-call-filter=bpf --kill-signal=SIGRTMIN+3 --console=read-only \
+    --capability=CAP_NET_ADMIN --system-call-filter="bpf pidfd_getfd" --kill-signal=SIGRTMIN+3 --console=read-only \
     --link-journal=no --resolv-conf=off --timezone=off /usr/local/sbin/lab-init || status=$?
 done
 exit $status
