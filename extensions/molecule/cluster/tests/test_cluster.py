@@ -104,7 +104,7 @@ def test_nobody_but_the_head_reaches_a_worker(address):
     for host, strangers in (("one", ("two", "one")), ("two", ("one", "two"))):
         for stranger in strangers:
             found = sh(stranger, "python3", "-c", REACH, address[host], str(PORTS[host])).strip()
-            assert found == "TimeoutError", (host, stranger)
+            assert found in ("TimeoutError", "ConnectionRefusedError"), (host, stranger, found)
         assert sh("head", "python3", "-c", REACH, address[host], str(PORTS[host])).strip() == "open"
     listening = sh("one", "cat", "/proc/net/tcp").splitlines()
     assert [line for line in listening if " 00000000:C384 " in line and " 0A " in line] == [], "not on all addresses"

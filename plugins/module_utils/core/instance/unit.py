@@ -105,7 +105,8 @@ def render(launch: Launch, scope: str, version: int = 0, missing: Sequence[str] 
     lines += [f"Wants={GPU_READY}", f"After={GPU_READY}"] if system and launch.devices else []
     mounts = " ".join(_quoted(path) for path in launch.model_folders)
     lines += [f"RequiresMountsFor={mounts}"] if mounts else []
-    lines += [f"StartLimitIntervalSec={STORM_SECONDS}", f"StartLimitBurst={STORM_STARTS}"]
+    storm = [f"StartLimitIntervalSec={STORM_SECONDS}", f"StartLimitBurst={STORM_STARTS}"]
+    lines += ["StartLimitIntervalSec=0"] if launch.head else storm  # whoever needs a worker waits for it
     lines += ["", "[Service]", "Type=exec"]
     lines += [f"Environment={_quoted(f'{key}={value}')}" for key, value in launch.command.env.items()]
     lines += _gpu_lines(launch) if system and launch.devices else []

@@ -68,7 +68,13 @@ def test_the_unit_binds_to_one_address_and_talks_to_one_head(tree, manager):
     fence = [line for line in text.splitlines() if line.startswith("IPAddress")]
     assert fence == ["IPAddressDeny=any", "IPAddressAllow=10.20.0.1"]
     for line in (
-        *("DynamicUser=yes", "Restart=always", "DeviceAllow=char-nvidia* rw", "CacheDirectory=llama/rpc@w0"),
+        *(
+            "StartLimitIntervalSec=0",
+            "DynamicUser=yes",
+            "Restart=always",
+            "DeviceAllow=char-nvidia* rw",
+            "CacheDirectory=llama/rpc@w0",
+        ),
         *("Environment=CUDA_VISIBLE_DEVICES=GPU-1", "Wants=llama-gpu-ready.service"),
     ):
         assert f"\n{line}\n" in text, line
