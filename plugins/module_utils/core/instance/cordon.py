@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,6 +13,7 @@ from typing import Any
 
 from ..files import read_json, read_text, remove_file, write_json
 from ..tree import Tree
+from ..worker import known
 from . import launch, proof, unit
 from .service import Manager
 
@@ -62,8 +64,9 @@ def wanted(before: Cordon | None, by: str, reason: str) -> Cordon:
 
 
 def up(manager: Manager) -> list[str]:
-    """The instances that run, are about to, or would at the next boot."""
-    states = {name: manager.status(name) for name in manager.managed()}
+    """The instances, and workers of heads elsewhere, that run, are about to, or would at the next boot."""
+    workers = [known.MARK + name for name in known.standing(os.path.dirname(manager.path("x")))]
+    states = {name: manager.status(name) for name in [*manager.managed(), *workers]}
     return [name for name, state in states.items() if state.active or state.waiting or state.enabled]
 
 

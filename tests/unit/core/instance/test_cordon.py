@@ -23,7 +23,7 @@ class Managed:
         self.folder, self.states, self.calls = folder, states, []
 
     def managed(self):
-        return sorted(self.states)
+        return sorted(name for name in self.states if "@" not in name)
 
     def status(self, name):
         return self.states[name]
@@ -59,6 +59,14 @@ def test_a_cordon_stops_what_runs_and_what_would_start(tree, tmp_path):
     stands = cordon.read(tree)
     assert (stands.by, stands.reason) == ("ann", "new disk") and stands.text.endswith(": new disk")
     assert cordon.lift(tree) and cordon.read(tree) is None and not cordon.lift(tree)
+
+
+def test_a_cordon_stops_what_is_lent_to_heads_elsewhere(tree, tmp_path):
+    (tmp_path / "llama-rpc@w0.service").write_text("[X-LlamaOps]\nWorker=w0\n")
+    manager = Managed(tmp_path, chat=RUNS, **{"rpc@w0": RUNS})
+    assert cordon.up(manager) == ["chat", "rpc@w0"]
+    cordon.put_up(tree, manager, cordon.wanted(None, "ann", ""), cordon.up(manager), 1)
+    assert cordon.up(manager) == [] and ("stop", "rpc@w0") in manager.calls
 
 
 def test_only_another_reason_replaces_a_cordon():
