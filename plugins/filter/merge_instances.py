@@ -46,6 +46,11 @@ options:
     type: list
     elements: str
     default: []
+  elsewhere:
+    description: Names of instances of other hosts, which may stand in O(restart) too and mean nothing here.
+    type: list
+    elements: str
+    default: []
 """
 
 EXAMPLES = r"""
@@ -70,9 +75,10 @@ def merge(
     defaults: Mapping[str, Any] | None = None,
     models: Mapping[str, Any] | None = None,
     restart: Sequence[str] = (),
+    elsewhere: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     try:
-        return merge_instances(dict(zip(names, values)), defaults or {}, models or {}, restart)
+        return merge_instances(dict(zip(names, values)), defaults or {}, models or {}, restart, elsewhere)
     except LlamaOpsError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

@@ -91,5 +91,7 @@ def test_the_playbooks_restart_one_and_show_its_log(site, port, second_port, pla
     after = done.result("Bring the instances")["instances"]
     assert after["chat"]["pid"] == before["chat"]["pid"]
     assert after["other"]["actions"] == ["restart"] and after["other"]["proof"]["tokens"] >= 1
+    refused = play(REPOSITORY / "playbooks/restart.yml", {**variables, "instance": "othr"})
+    assert refused.rc != 0 and "Did you mean other?" in refused.output
     shown = play(REPOSITORY / "playbooks/logs.yml", {**variables, "instance": "other", "lines": 5})
     assert len(shown.result("Read them")["logs"]["other"]["lines"]) == 5

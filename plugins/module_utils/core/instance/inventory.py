@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..model import modelref
-from ..names import check_keys, check_name
+from ..names import check_keys, check_name, did_you_mean
 from .definition import FIELDS
 from .spec import OF_SET, OWN
 
@@ -22,6 +22,7 @@ def merge_instances(
     defaults: Mapping[str, Any],
     models: Mapping[str, Any],
     restart: Collection[str] = (),
+    elsewhere: Collection[str] = (),
 ) -> list[dict[str, Any]]:
     """One list of instances out of every dictionary a host sees, with the defaults filled in.
 
@@ -29,6 +30,7 @@ def merge_instances(
     :param defaults: values for keys an instance does not give; `options`, `env` and `plan` are merged key by key.
     :param models: the known model sets; a model that is none of them and no path is taken as a reference.
     :param restart: names of instances that shall restart; those that shall not run are left out.
+    :param elsewhere: names of instances of other hosts, which may stand in `restart` too.
     :raises InvalidInput: two variables disagree about an instance, or a key or a name is unknown.
     """
     check_keys("llama_instances_defaults", defaults, FIELDS)
@@ -44,12 +46,21 @@ def merge_instances(
                     f"The instance {name!r} stands in {other} and in {variable} with different contents.",
                     "Give one of them another name.",
                 )
-    check_keys("llama_instances_restart: this host", restart, found)
+    _check_restart(restart, {*found, *elsewhere})
     merged = [_complete(name, entry, defaults, models) for name, (_variable, entry) in sorted(found.items())]
     runs = [item for item in merged if item["name"] in restart and item.get("state", "started") == "started"]
     for item in runs:
         item["state"] = "restarted"
     return merged
+
+
+def _check_restart(names: Collection[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise InvalidInput(
+                f"There is no instance {name!r} to restart.",
+                did_you_mean(str(name), known) or f"There are: {', '.join(sorted(known)) or 'none'}.",
+            )
 
 
 def _check(variable: str, name: object, entry: object) -> None:

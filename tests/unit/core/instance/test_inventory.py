@@ -53,6 +53,16 @@ def test_wrong_inventories_are_refused(sources, defaults, said):
         merge_instances(sources, defaults, {"tiny": ""})
 
 
+def test_a_restart_names_instances_of_some_host():
+    sources = {"x": {"chat": CHAT}}
+    (merged,) = merge_instances(sources, {}, {"tiny": ""}, ["chat", "embed"], ["embed"])
+    assert (merged["name"], merged["state"]) == ("chat", "restarted")
+    with pytest.raises(InvalidInput, match=r"no instance 'embd' to restart.*Did you mean embed\?"):
+        merge_instances(sources, {}, {"tiny": ""}, ["embd"], ["embed"])
+    with pytest.raises(InvalidInput, match=r"no instance 'x' to restart.*There are: chat, embed\."):
+        merge_instances(sources, {}, {"tiny": ""}, ["x"], ["embed"])
+
+
 def test_what_a_model_may_be():
     assert model_name("tiny", {"tiny": {}}) == "tiny"
     assert model_name("/m/a.gguf", {}) == "/m/a.gguf"
