@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .. import schema
 from ..errors import InvalidInput, Untrusted
 from ..files import point_link, read_json, read_text, remove_file, sha256_of
 from ..host import process
@@ -103,7 +104,10 @@ class Build:
 
 
 def list_builds(tree: Tree) -> list[Build]:
-    """All complete builds, the newest first."""
+    """All complete builds, the newest first.
+
+    :raises InvalidInput: a newer version of the collection made one of them.
+    """
     try:
         names = os.listdir(tree.builds)
     except FileNotFoundError:
@@ -115,9 +119,9 @@ def list_builds(tree: Tree) -> list[Build]:
 def _read(tree: Tree, name: str) -> Build | None:
     if not BUILD_ID.fullmatch(name):
         return None
-    manifest = read_json(os.path.join(tree.build(name), "manifest.json"))
-    good = isinstance(manifest, dict) and manifest.get("schema") == SCHEMA and isinstance(manifest.get("files"), dict)
-    return Build(name, tree.build(name), manifest) if good else None
+    path = os.path.join(tree.build(name), "manifest.json")
+    manifest = schema.read(read_json(path), SCHEMA, path)
+    return Build(name, tree.build(name), manifest) if manifest and isinstance(manifest.get("files"), dict) else None
 
 
 def find(tree: Tree, build_id: str) -> Build:

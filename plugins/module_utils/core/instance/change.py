@@ -16,7 +16,7 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, keyfile, launch, planning, router, unit
+from . import adoption, keyfile, launch, planning, router, unit, written
 from .definition import Instance
 from .processes import EXTERNAL, Found
 from .service import Manager, Status
@@ -123,6 +123,8 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
             f"{path} exists and was not written by llamaops.llama_cpp; it is left alone.",
             "Give the instance another name, or remove that unit.",
         )
+    if before is not None:
+        written.check(tree, instance.name, path, before)
     status = manager.status(instance.name)  # a server may outlive its unit file
     adoptee = (
         adoption.look(tree, manager, instance) if instance.adopt and instance.wanted and not status.active else None

@@ -225,7 +225,7 @@ def _remember(tree: Tree, manager: Manager, step: Step) -> None:
     path = os.path.join(launch.folder(tree, step.name), "instance.json")
     document = {
         **reconcile.start_of(tree, step.name),
-        "schema": 1,
+        "schema": unit.SCHEMA,
         "unit": manager.path(step.name),
         "manager": manager.kind,
         "facts": dict(step.launch.facts),

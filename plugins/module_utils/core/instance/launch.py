@@ -18,7 +18,7 @@ from .network import Tls
 from .placement import Place
 from .record import Record
 from .service import Manager
-from .unit import SECTION, Launch, credential_path, socket_folder
+from .unit import SCHEMA, SECTION, Launch, credential_path, socket_folder
 
 SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
@@ -76,7 +76,7 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
     else:
         command = cmdline.compose(final, build, files[0], seen, planned.place(record) if record else Place())
     facts = {
-        "Schema": "1",
+        "Schema": str(SCHEMA),
         "Instance": instance.name,
         "Kind": instance.kind,
         "URL": instance.url,

@@ -19,6 +19,7 @@ from .cmdline import Command
 from .definition import Instance
 
 SECTION = "X-LlamaOps"
+SCHEMA = 1  # of what the section and instance.json say
 PREFIX = "llama-"
 STATE = "llama"  # below /var/lib, one folder an instance
 GPU_READY = "llama-gpu-ready.service"

