@@ -28,6 +28,8 @@ HEAD = "; Written by llamaops.llama_cpp: change the inventory, not this file.\nv
 KEY_VARIABLE = (
     "LLAMA_ARG_API_KEY_FILE"  # children inherit the environment; a key given by argument would not reach them
 )
+# a router serves what it finds in the cache of downloads too, and does not start where it knows no folder for one
+CACHE = {"LLAMA_CACHE": "/nonexistent"}
 Sections = dict[str, str]
 
 
@@ -43,7 +45,7 @@ def compose(instance: Instance, build: Build, path: str, key_file: str | None) -
     :param path: of the presets file. :param key_file: as the server will see it.
     """
     wanted = {**cmdline.listening(instance, None), "models-preset": path, "offline": True}
-    env = {KEY_VARIABLE: key_file} if key_file else {}
+    env = {**CACHE, **({KEY_VARIABLE: key_file} if key_file else {})}
     return cmdline.assemble(instance, build, wanted, env)
 
 

@@ -101,4 +101,5 @@ def test_the_command_has_no_flag_of_a_model_and_no_key(build):
     assert " --host 127.0.0.1 --port 8080 --models-preset /r/models.ini --offline " in command.line
     assert not {"--model", "--ctx-size", "--device", "--alias", "--api-key-file"} & set(command.argv)
     open_to_all = dataclasses.replace(read({"a": {"model": "x"}}), options={"models_max": 2})
+    assert command.env["LLAMA_CACHE"] == "/nonexistent"
     assert "--models-max 2" in router.compose(open_to_all, build, "/r/models.ini", None).line
