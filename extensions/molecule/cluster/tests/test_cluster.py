@@ -10,10 +10,13 @@ import json
 import os
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 import yaml
 
+INVENTORY = os.environ["MOLECULE_INVENTORY_FILE"]
+PLAYBOOKS = Path(__file__).resolve().parents[4] / "playbooks"
 LAB, LAB_SH = os.environ.get("LAB", "llab"), os.environ["LAB_SH"]
 ASK = """
 import json, sys, urllib.request
@@ -48,6 +51,24 @@ def show(host, what, unit=None):
 def address():
     said = subprocess.run([LAB_SH, "inventory"], check=True, capture_output=True, text=True).stdout
     return {name: host["ansible_host"] for name, host in yaml.safe_load(said)["all"]["hosts"].items()}
+
+
+@pytest.fixture
+def tell(capsys):
+    """Print a figure for whoever reads the output of a run."""
+
+    def said(text):
+        with capsys.disabled():
+            print(f"\n    {text}")
+
+    return said
+
+
+def play(playbook, **variables):
+    """Run a playbook of the collection; returns its output."""
+    argv = ["ansible-playbook", "-i", INVENTORY, "-e", json.dumps(variables), str(PLAYBOOKS / f"{playbook}.yml")]
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.stdout + done.stderr
 
 
 def answer(port=8080, prompt="Hello"):
@@ -115,6 +136,15 @@ def test_a_worker_that_nobody_names_stands_still():
     assert show("one", "ActiveState", "llama-rpc@idle") == "inactive"
 
 
+def test_a_second_deploy_changes_nothing_and_a_second_head_is_refused():
+    pids = {host: show(host, "MainPID") for host in UNITS}
+    assert "changed=0" in (said := play("deploy", llama_hosts="one,head")) and "failed=0" in said, said
+    greedy = {"greedy": {"model": "tiny", "port": 8099, "rpc": [{"host": "one", "worker": "w0"}]}}
+    said = play("deploy", llama_hosts="one", llama_instances__more=greedy)  # on all hosts: extra variables are
+    assert "is named by two instances" in said and "failed=1" in said, said
+    assert {host: show(host, "MainPID") for host in UNITS} == pids
+
+
 def test_the_cache_is_cleaned():
     folder = "/var/cache/private/llama/rpc@w0/rpc"
     sh(
@@ -131,33 +161,35 @@ def test_the_cache_is_cleaned():
     assert sh("one", "stat", "-c", "%U", folder).strip() != "nobody"
 
 
-def test_a_killed_head_is_back_and_its_workers_are_free_for_it():
+def test_a_killed_head_is_back_and_its_workers_are_free_for_it(tell):
     well()
     began, pid = time.monotonic(), show("head", "MainPID")
     sh("head", "kill", "-KILL", pid)
     until(lambda: show("head", "MainPID") not in (pid, "0") and answer(), 60)
-    print(f"head killed: answers again after {time.monotonic() - began:.1f} s")
+    tell(f"head killed: answers again after {time.monotonic() - began:.1f} s")
 
 
-def test_a_killed_worker_costs_a_restart_of_the_head():
+def test_a_killed_worker_costs_a_restart_of_the_head(tell):
     well()
+    for _time in range(2):  # its watchdog has seen a token, and asks for none in the next five minutes
+        sh("head", "systemctl", "start", "llama-watchdog@big.service")
     head, began = show("head", "MainPID"), time.monotonic()
     sh("one", "kill", "-KILL", show("one", "MainPID"))
     noticed = until(lambda: show("head", "MainPID") not in (head, "0"), 60)  # nobody asks it anything
     until(lambda: show("head", "ActiveState") == "active" and answer(), 60)
-    print(f"worker killed: an idle head noticed after {noticed:.1f} s, answers after {time.monotonic() - began:.1f} s")
+    tell(f"worker killed: an idle head noticed after {noticed:.1f} s, answers after {time.monotonic() - began:.1f} s")
     assert answer() == answer(8081)
 
 
-def test_a_killed_worker_under_requests():
+def test_a_killed_worker_under_requests(tell):
     well()
     began = time.monotonic()
     sh("two", "kill", "-KILL", show("two", "MainPID"))
     until(answer, 60)
-    print(f"worker killed under requests: answers again after {time.monotonic() - began:.1f} s")
+    tell(f"worker killed under requests: answers again after {time.monotonic() - began:.1f} s")
 
 
-def test_a_worker_that_is_cut_off_is_given_up_by_both_sides(address):
+def test_a_worker_that_is_cut_off_is_given_up_by_both_sides(address, tell):
     well()
     pid, began = show("head", "MainPID"), time.monotonic()
     with cut("one", address["head"]):
@@ -168,10 +200,10 @@ def test_a_worker_that_is_cut_off_is_given_up_by_both_sides(address):
         )
         freed = until(lambda: not clients("one"), LOST_AFTER + 10)  # the head cannot have said so
         until(lambda: show("head", "MainPID") != pid, LOST_AFTER + 10)
-        print(f"cut off: worker free after {freed:.1f} s, head given up after {time.monotonic() - began:.1f} s")
+        tell(f"cut off: worker free after {freed:.1f} s, head given up after {time.monotonic() - began:.1f} s")
         asked.wait()
         assert show("one", "ActiveState") == "active" and not answer()
     healed = time.monotonic()
     until(answer, 60)
-    print(f"together again: answers after {time.monotonic() - healed:.1f} s")
+    tell(f"together again: answers after {time.monotonic() - healed:.1f} s")
     assert answer() == answer(8081)
