@@ -4,8 +4,8 @@
 local PAUSE = 50 -- milliseconds between two looks
 
 local function taken(backend)
-  for _, server in pairs(backend.servers) do
-    local status = server:get_stats().status
+  for _, name in ipairs({ "main", "next" }) do
+    local status = backend.servers[name]:get_stats().status
     if status:sub(1, 2) == "UP" or status == "no check" then
       return true
     end
