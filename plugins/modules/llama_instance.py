@@ -31,7 +31,7 @@ options:
     suboptions:
       name:
         description:
-          - The name of the instance, 1 to 40 lower case letters, digits and dashes. The unit is C(llama-<name>.service).
+          - The name of the instance, 1 to 40 lower case letters, digits and single dashes. The unit is C(llama-<name>.service).
           - Clients may use it as the name of the model.
         type: str
         required: true
@@ -235,7 +235,10 @@ options:
           - Nothing happens where no such process runs. Default is V(false).
         type: raw
       front:
-        description: Kept for the role that puts a proxy in front.
+        description:
+          - The port for clients, where HAProxy keeps requests waiting while the server is replaced - C(port), C(bind) (V(loopback),
+            V(private), V(public) or an address) and C(wait), the most seconds a request waits.
+          - The role P(llamaops.llama_cpp.llama_front#role) runs it. This module holds requests back and lets them go on.
         type: dict
   keys:
     description:
@@ -371,10 +374,24 @@ instances:
       description: Whether this instance was changed.
       type: bool
     actions:
-      description: What was done, or would be done in check mode.
+      description:
+        - What was done, or would be done in check mode.
+        - V(admit) ends a change that was cut off; requests that its front held back go on.
       type: list
       elements: str
       sample: [write, start]
+    change:
+      description:
+        - How a server that runs is replaced. With V(beside) the new one is started next to it, proves itself and takes over. With
+          V(in_place) the old one is stopped first.
+      type: str
+      returned: when a server that runs is replaced
+      sample: beside
+    change_reason:
+      description: Why it is replaced in this way.
+      type: str
+      returned: when a server that runs is replaced
+      sample: a second server takes 6.1 GiB more of GPU-7a1c, where 11.2 GiB are left
     restart_pending:
       description: Whether the unit says something that the running process does not yet.
       type: bool

@@ -226,6 +226,12 @@ def warn(module: AnsibleModule, steps: Sequence[Step], proofs: Mapping[str, Mapp
     warnings = [step.warning for step in steps if step.warning]
     drafts = [proof["speculation"]["warning"] for proof in proofs.values() if "speculation" in proof]
     warnings += [warning for warning in drafts if warning]
+    for step in steps:
+        if proofs.get(step.name, {}).get("cut"):
+            warnings.append(
+                f"Instance {step.name!r}: {proofs[step.name]['cut']} of its answers took longer than drain_timeout "
+                f"({step.instance.drain_timeout} s) and broke off."
+            )
     if os.path.exists(ambient):
         warnings.append(f"{ambient} exists; every llama.cpp program outside the system scope's units reads it.")
     for warning in warnings:
@@ -270,6 +276,8 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
         "restart_pending": step.restart_pending,
         "unit": manager.path(step.name),
     }
+    if step.way:
+        shown["change"], shown["change_reason"] = step.way.kind, step.way.why
     if step.launch is not None:
         shown["build_id"] = step.launch.facts["Build"]
         shown["model"] = step.launch.facts["Model"]
@@ -285,9 +293,8 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
         shown["adoption"] = adoption.shown(step.adoptee, done)
     if step.instance.wanted:
         shown["pid"] = manager.status(step.name).pid
-        shown["proof"] = {
-            key: value for key, value in proof.items() if key not in ("placement", "adoption", "imported")
-        }
+        beside = ("placement", "adoption", "imported", "cut")
+        shown["proof"] = {key: value for key, value in proof.items() if key not in beside}
         shown["adopted"] = step.status.adopted or "adopt" in step.actions
         placed = proof.get("placement") or {}
         shown.update({key: placed[key] for key in ("residency", "residency_reasons", "actual") if key in placed})

@@ -68,3 +68,11 @@ class Untrusted(LlamaOpsError):
 
 class NotProven(LlamaOpsError):
     """Something was started or built and did not pass its proof."""
+
+
+def joined(failed: list[LlamaOpsError]) -> LlamaOpsError:
+    """The first of several errors; it tells the others."""
+    first, *others = failed
+    if others:
+        first.problem += " Also: " + " ".join(other.problem for other in others)
+    return first

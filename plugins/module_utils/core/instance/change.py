@@ -16,10 +16,11 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, keyfile, launch, planning, router, unit, written
+from . import adoption, front, keyfile, launch, naming, planning, router, unit, written
 from .definition import Instance
 from .processes import EXTERNAL, Found
 from .service import Manager, Status
+from .way import Way, choose
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Step:
     `beside` are the further files of the instance as they shall be, `beside_before` as they are, by path.
     `written` is when the unit file was written, in seconds since the epoch. `remains` says that something
     besides the unit is there. `keys_running` is what the process was started with, where that can be seen.
-    `adoptee` is the process to be taken over, or left to the service that has it.
+    `adoptee` is the process to be taken over, or left to the service that has it. `successor` says that a change that
+    was cut off left a server beside it, `held` that its front holds requests back.
     """
 
     instance: Instance
@@ -49,6 +51,9 @@ class Step:
     remains: bool = False
     keys_running: str | None = None
     adoptee: Found | None = None
+    successor: bool = False
+    held: bool = False
+    way: Way | None = None
 
     @property
     def name(self) -> str:
@@ -101,6 +106,7 @@ def plan(
     plans = planning.Plans(tree, manager, [step.name for step in looked], facts, running=running)
     launches = _launches(tree, manager, looked, preview, plans)
     steps = [_step(manager, step, launches.get(step.name), plans.warnings.get(step.name, ())) for step in looked]
+    steps = [_with_way(step, plans) for step in steps]
     leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
@@ -126,9 +132,8 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
     if before is not None:
         written.check(tree, instance.name, path, before)
     status = manager.status(instance.name)  # a server may outlive its unit file
-    adoptee = (
-        adoption.look(tree, manager, instance) if instance.adopt and instance.wanted and not status.active else None
-    )
+    adopts = instance.adopt and instance.wanted and not status.active
+    adoptee = adoption.look(tree, manager, instance) if adopts else None
     keys_before = files.read_text(launch.key_path(tree, instance.name))
     remains = keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
     return Step(
@@ -138,11 +143,13 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         before,
         keys_before=keys_before,
         keys_after=_keys_after(instance, keys, keys_before, adoptee),
-        keys_running=keys_before or (_credential(manager, instance.name) if status.active else None),
+        keys_running=keys_before or (keyfile.credential(instance.name, manager.hardening) if status.active else None),
         presets_before=files.read_text(router.presets_path(tree, instance.name)),
         written=_mtime(path),
         remains=remains or status.active,
         adoptee=adoptee,
+        successor=os.path.exists(manager.path(naming.successor(instance.name))),
+        held=instance.wanted and front.gate(instance).held(),
     )
 
 
@@ -155,11 +162,6 @@ def _keys_after(instance: Instance, keys: Mapping[str, str], before: str | None,
         if found:
             return found
     return keyfile.key_text(instance, keys)
-
-
-def _credential(manager: Manager, name: str) -> str | None:
-    """The key file as systemd gave it to a service that runs."""
-    return files.read_text(unit.credential_path(name)) if manager.hardening == "system" else None
 
 
 def _launches(
@@ -200,7 +202,7 @@ def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | Non
     if isinstance(wanted, Prerequisite):
         return _with(dataclasses.replace(step, warning=str(wanted)), ("write", "start"))
     if wanted is None:
-        return _with(step, ("remove",) if step.before is not None or step.remains else ())
+        return _with(step, ("remove",) if step.before is not None or step.remains or step.successor else ())
     beside = manager.beside(wanted)
     beside_before = {name: files.read_text(name) for name in beside}
     step = dataclasses.replace(step, beside=beside, beside_before=beside_before)
@@ -216,7 +218,7 @@ def decide(step: Step) -> Step:
     actions += ["keys"] if step.keys_before != step.keys_after else []
     actions += ["presets"] if step.presets_before != step.presets_after else []
     if not instance.wanted:
-        actions += ["stop"] if active else []
+        actions += ["stop"] if active or step.successor else []
         actions += ["disable"] if step.status.enabled and "write" not in actions else []
         return _with(step, actions)
     if step.adoptee is not None:
@@ -228,6 +230,8 @@ def decide(step: Step) -> Step:
         actions.append("restart")
     elif not step.status.enabled:
         actions.append("enable")
+    if active and "restart" not in actions and (step.held or step.successor):
+        actions.append("admit")
     newer = step.before not in (None, step.after) or _later(step.written, step.status) or step.status.adopted
     pending = active and "restart" not in actions and (due or newer)
     return _with(step, actions, pending)
@@ -240,6 +244,11 @@ def _due(step: Step) -> bool:
     if step.status.adopted and step.instance.adopt:
         return False
     return _essential_change(step) or (step.instance.restart == "always" and step.before != step.after)
+
+
+def _with_way(step: Step, plans: planning.Plans) -> Step:
+    replaced = "restart" in step.actions
+    return dataclasses.replace(step, way=choose(step.instance, step.before, plans)) if replaced else step
 
 
 def _essential_change(step: Step) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..names import check_keys, check_name
-from . import front, lora, network, placement, spec, values
+from . import front, lora, naming, network, placement, spec, values
 from .front import Front
 from .lora import Lora
 from .network import Tls
@@ -134,7 +134,7 @@ def read(entry: Mapping[str, Any], address: str | None = None) -> Instance:
 
     :raises InvalidInput: names the instance, the key, what was found and what is possible.
     """
-    name = check_name("instance", entry.get("name"))
+    name = naming.check(entry.get("name"))
     where = f"Instance {name!r}"
     check_keys(where, entry, FIELDS)
     given = Given(where, entry)

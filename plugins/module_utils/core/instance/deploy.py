@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import contextlib
 import os
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .. import files
-from ..errors import LlamaOpsError, NotProven
+from ..errors import LlamaOpsError, NotProven, joined
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, ambient, launch, logreason, probe, proof, reconcile, router, unit
+from . import adoption, ambient, front, launch, logreason, probe, proof, reconcile, router, successor, swap, unit
 from .change import Step
 from .record import Record
 from .service import Manager
+from .way import BESIDE
 
 
 def apply(
@@ -26,45 +27,83 @@ def apply(
 ) -> dict[str, dict[str, Any]]:
     """Do what the steps say: stops first, then each start with its proof. Returns the proofs by name.
 
-    Instances that only restart do so one after the other, each when the one before has proven itself.
+    A server that is replaced beside the one that runs, or only restarts, takes its turn alone, when the one before has
+    proven itself; after a failure none of these is touched. What was stopped to be replaced is started in any case.
 
     :param facts: reads the devices of the host, as `gpu.read` does.
     :raises NotProven: an instance did not answer, or lies elsewhere than planned; the unit that ran before runs again.
     """
+    proofs: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
+    failed: dict[str, LlamaOpsError] = {}
+
+    def attempt(step: Step, part: Callable[[], Mapping[str, Any]]) -> None:
+        if step.name in failed or (failed and _alone(step)):
+            return
+        try:
+            proofs[step.name].update(part())
+        except LlamaOpsError as exc:
+            failed[step.name] = exc
+
     for step in steps:
-        if not _alone(step):
-            _write_files(tree, step)
+        attempt(step, partial(_make_way, tree, manager, step))
     for step in steps:
-        if not _alone(step):
-            _retire(tree, manager, step)
-    proofs = {}
-    for step in steps:
-        if _alone(step):
-            _write_files(tree, step)
-            _retire(tree, manager, step)
-        if {"start", "restart"} & set(step.actions):
-            proofs[step.name] = _launch(tree, manager, step, facts)
-        elif "adopt" in step.actions and step.adoptee:
-            proofs[step.name] = _adopt(manager, step)
-        elif "presets" in step.actions and step.status.active:
-            proofs[step.name] = _reload(tree, step)
-        elif step.instance.wanted and step.status.active:
-            proofs[step.name] = _still_healthy(tree, manager, step)
-        # now that it is proven, or is to stand still; what was deleted comes back, for it is derived from the unit
-        if "write" in step.actions or not launch.remembered(tree, step.name):
-            _remember(tree, manager, step)
+        attempt(step, partial(_take_turn, tree, manager, step, facts))
+    if failed:
+        raise joined(list(failed.values()))
     return proofs
 
 
 def _alone(step: Step) -> bool:
     """Does a step take nothing that another one has to give up first? Then all others serve meanwhile."""
-    return "restart" in step.actions and set(step.actions) <= {"restart", "keys"}
+    restarts = "restart" in step.actions and set(step.actions) <= {"restart", "keys"}
+    return _beside(step) or restarts
 
 
-def _retire(tree: Tree, manager: Manager, step: Step) -> None:
-    """The part of a step that ends or writes something and starts nothing."""
+def _beside(step: Step) -> bool:
+    return step.way is not None and step.way.kind == BESIDE
+
+
+def _make_way(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
+    """What comes before any start: what a change that was cut off left is ended, and what others need is given up."""
+    swap.tidy(tree, manager, step)
+    if _alone(step):
+        return {}
+    _write_files(tree, step)
+    return _retire(tree, manager, step)
+
+
+def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
+    """The part of a step that starts something, or sees to what runs."""
+    done: dict[str, Any] = {}
+    if _beside(step) and successor.unit_text(manager, step.name) is None:
+        _start_beside(tree, manager, step, facts)
+    if _alone(step):
+        _write_files(tree, step)
+        done = _retire(tree, manager, step)
+    if {"start", "restart"} & set(step.actions):
+        done = {**done, **_launch(tree, manager, step, facts)}
+    elif "adopt" in step.actions and step.adoptee:
+        done = _adopt(manager, step)
+    elif "presets" in step.actions and step.status.active:
+        done = _reload(tree, step)
+    elif step.instance.wanted and step.status.active:
+        done = _still_healthy(tree, manager, step)
+    if {"start", "restart", "admit"} & set(step.actions):
+        swap.settle(tree, manager, step, step.instance.url, swap.first_key(step.keys_after))
+    # now that it is proven, or is to stand still; what was deleted comes back, for it is derived from the unit
+    if "write" in step.actions or not launch.remembered(tree, step.name):
+        _remember(tree, manager, step)
+    return done
+
+
+def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
+    """The part of a step that ends or writes something and starts nothing; `cut` is how many answers it broke off."""
+    done = {}
     if step.stops and step.status.active:
-        drain(step)
+        cut = swap.hold(manager, step)
+        done = {"cut": cut} if cut else {}
+    if step.successor and not step.instance.wanted:
+        successor.remove(tree, manager, step.name)
     if "remove" in step.actions:
         manager.remove(step.name)
         files.remove_file(launch.key_path(tree, step.name))
@@ -72,14 +111,16 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> None:
         files.remove_file(router.presets_path(tree, step.name))
         if os.path.isdir(launch.folder(tree, step.name)):
             os.rmdir(launch.folder(tree, step.name))
-        return
-    if {"stop", "restart"} & set(step.actions):
+        return done
+    hangs = step.status.waiting and {"write", "start"} <= set(step.actions)  # with what the unit said before
+    if hangs or {"stop", "restart"} & set(step.actions):
         manager.stop(step.name)
     if "write" in step.actions and step.after is not None:
         manager.install(step.name, step.after, step.beside)
         _restored(step, manager.path(step.name))
     if step.actions:
         manager.enable(step.name, step.instance.wanted)
+    return done
 
 
 def _restored(step: Step, path: str) -> None:
@@ -100,34 +141,54 @@ def _adopt(manager: Manager, step: Step) -> dict[str, Any]:
         raise
 
 
-def drain(step: Step) -> None:
-    """Wait until no request is worked on, at most `drain_timeout`: a server that is told to stop cuts them off."""
-    key = (step.keys_before or "").partition("\n")[0] or None
-    url = unit.facts_of(step.before or "").get("URL", step.instance.url)
-    deadline = time.monotonic() + step.instance.drain_timeout
-    while proof.busy_slots(url, key) and time.monotonic() < deadline:
-        time.sleep(0.5)
+def _start_beside(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> None:
+    """Have the new server prove itself beside the one that runs, and send requests to it."""
+    beside = successor.step(tree, manager, step)
+    try:
+        _write_key_file(tree, beside.name, beside.keys_after)
+        manager.install(beside.name, beside.after or "", beside.beside)
+        _come_up(tree, manager, beside, facts)
+        swap.hand_over(step, beside)
+    except Exception as exc:  # whatever went wrong, what runs goes on
+        with contextlib.suppress(LlamaOpsError):
+            front.gate(step.instance).retire(front.NEXT)
+        successor.remove(tree, manager, step.name)
+        raise _not_proven(step, exc, "The server that ran before serves on. ", True) from exc
 
 
 def _launch(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
-    mark = manager.mark(step.name)
     try:
-        answer = _start_and_prove(manager, step)
-        speed = answer.get("tokens_per_second")
-        placed = reconcile.after_start(tree, manager, step.launch, mark, facts, speed) if step.launch else {}
-        return {**answer, **({"placement": placed} if placed else {})}
+        return _come_up(tree, manager, step, facts)
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
         restored = _restore(tree, manager, step)
-        known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
-        raise NotProven(
-            f"Instance {step.name!r} did not come up: {known.problem.rstrip('.')}.",
-            ("The unit that ran before runs again. " if restored else "It is stopped. ")
-            + f"Its command: {step.launch.command.line if step.launch else ''}",
-            instance=step.name,
-            restored=restored,
-            log=known.details.get("log", ""),
-        ) from exc
+        if restored:
+            swap.settle(tree, manager, step, swap.url_of(step.before, step), swap.first_key(step.keys_before))
+            now = "The unit that ran before runs again. "
+        elif successor.unit_text(manager, step.name) is not None:
+            now = "It is stopped; what was started beside it serves on, until a further run. "
+        else:
+            now = "It is stopped. "
+        raise _not_proven(step, exc, now, restored) from exc
+
+
+def _come_up(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
+    mark = manager.mark(step.name)
+    answer = _start_and_prove(manager, step)
+    speed = answer.get("tokens_per_second")
+    placed = reconcile.after_start(tree, manager, step.launch, mark, facts, speed) if step.launch else {}
+    return {**answer, **({"placement": placed} if placed else {})}
+
+
+def _not_proven(step: Step, exc: Exception, now: str, restored: bool) -> NotProven:
+    known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
+    return NotProven(
+        f"Instance {step.name!r} did not come up: {known.problem.rstrip('.')}.",
+        f"{now}Its command: {step.launch.command.line if step.launch else ''}",
+        instance=step.name,
+        restored=restored,
+        log=known.details.get("log", ""),
+    )
 
 
 def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
@@ -146,7 +207,7 @@ def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
         raise NotProven(f"{ports.describe(holder)} answers on its port.")
     ambient.check(step.name, status.pid, step.launch.command.env if step.launch else {})
     try:
-        return proof.prove(step.instance, _first_key(step), float(seconds))
+        return proof.prove(step.instance, swap.first_key(step.keys_after), float(seconds))
     except probe.ProbeError as exc:
         raise NotProven(f"it is ready and gives no answer: {exc}", log=manager.log(step.name, mark)[-4000:]) from exc
 
@@ -155,11 +216,11 @@ def _reload(tree: Tree, step: Step) -> dict[str, Any]:
     """Have a router that runs take over its presets file; the one before comes back when that fails."""
     seconds = float(step.launch.start_timeout if step.launch else 60)
     try:
-        return router.reload(step.instance.url, step.instance, _first_key(step), seconds)
+        return router.reload(step.instance.url, step.instance, swap.first_key(step.keys_after), seconds)
     except NotProven as exc:
         _write_presets(tree, step.name, step.presets_before)
         with contextlib.suppress(probe.ProbeError):
-            probe.models(step.instance.url, _first_key(step), seconds, reload=True)
+            probe.models(step.instance.url, swap.first_key(step.keys_after), seconds, reload=True)
         raise NotProven(
             f"Instance {step.name!r}: {exc.problem}", "The models it had before are back.", instance=step.name
         ) from exc
@@ -186,9 +247,9 @@ def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
     _write_key_file(tree, step.name, step.keys_before)
     _write_presets(tree, step.name, step.presets_before)
     manager.install(step.name, step.before, {name: text for name, text in step.beside_before.items() if text})
-    manager.start(step.name, 60)
-    url = unit.facts_of(step.before).get("URL", step.instance.url)
-    return probe.wait_ready(url, 60) == probe.READY
+    seconds = max(60, step.launch.start_timeout if step.launch else 0)
+    manager.start(step.name, seconds)
+    return probe.wait_ready(swap.url_of(step.before, step), seconds) == probe.READY
 
 
 def _write_files(tree: Tree, step: Step) -> None:
@@ -234,7 +295,3 @@ def _remember(tree: Tree, manager: Manager, step: Step) -> None:
         "command_line": step.launch.command.line,
     }
     files.write_json(path, document)
-
-
-def _first_key(step: Step) -> str | None:
-    return (step.keys_after or "").partition("\n")[0] or None

@@ -93,9 +93,9 @@ class Gate:
         return bool(self._states())
 
     def held(self) -> bool:
-        """Are requests held back since a change that was cut off?"""
+        """Does the server of the unit get no requests, since a change that was cut off?"""
         states = self._states()
-        return bool(states) and all(int(state["srv_admin_state"]) & _MAINTENANCE for state in states.values())
+        return MAIN in states and bool(int(states[MAIN]["srv_admin_state"]) & _MAINTENANCE)
 
     def hold(self) -> None:
         """Requests that come from now on wait; those that are being answered go on."""
@@ -130,7 +130,7 @@ class Gate:
             return {}
         answer = self._ask(f"show servers state {self.backend}")
         rows = _table("\n".join(answer.splitlines()[1:]), " ")
-        return {row["srv_name"]: row for row in rows if "srv_name" in row}
+        return {row["srv_name"]: row for row in rows if row.get("srv_name") in (MAIN, NEXT)}
 
     def _say(self, command: str) -> None:
         answer = self._ask(command).strip()
@@ -149,6 +149,11 @@ class Gate:
             raise CommandFailed(
                 f"The front does not answer at {self.path}: {exc}.", "Look at its log: journalctl -u llama-front."
             ) from exc
+
+
+def gate(instance: Any) -> Gate:
+    """The gate of an instance; one without a front has nothing that holds anything."""
+    return Gate(instance.name, SOCKET if instance.front else "")
 
 
 def entries(instances: Sequence[Any]) -> list[dict[str, Any]]:

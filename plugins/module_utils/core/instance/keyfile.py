@@ -11,7 +11,9 @@ import re
 import stat
 from collections.abc import Mapping, Sequence
 
+from .. import files
 from ..errors import InvalidInput
+from . import unit
 from .definition import Instance
 
 _FLAGS = {"--api-key": False, "--api-key-file": True}  # whether the value is a file
@@ -75,3 +77,8 @@ def text_of(instance: Instance, found: Sequence[str]) -> str | None:
     """
     named = {f"key-{number}": value for number, value in enumerate(found)}
     return key_text(dataclasses.replace(instance, keys=tuple(named)), named) or None
+
+
+def credential(name: str, hardening: str) -> str | None:
+    """The key file as systemd gave it to a service that runs."""
+    return files.read_text(unit.credential_path(name)) if hardening == "system" else None

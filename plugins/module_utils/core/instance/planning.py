@@ -32,6 +32,7 @@ from .values import AUTO
 
 _GROUPED = ("row", "tensor")  # split modes that only the build can size
 _SECONDS = 30  # workers on other hosts tell their memory in less than one
+UNSIZED = "unknown"  # the confidence of a plan without numbers
 
 
 class DoesNotFit(LlamaOpsError):
@@ -78,6 +79,26 @@ class Plans:
         if question is not None and name not in self._records:
             self._keep(question.instance, self._made(question))
         return self._records.get(name)
+
+    def beside(self, name: str, before: Record | None) -> tuple[bool, str]:
+        """Whether two servers of an instance have room at once, the old and the new or the new one twice, and why.
+
+        :param before: the plan of the server that runs. Call it when all plans are known.
+        """
+        record, question = self._records.get(name), self._questions.get(name)
+        if record is None or question is None or before is None or UNSIZED in (record.confidence, before.confidence):
+            return False, "what its servers take is not planned"
+        rows = {row["id"]: row for row in (*before.devices, *record.devices)}
+        known = {item["id"]: item for item in self._room.devices(str(question.build.manifest["recipe"]["backend"]))}
+        if not set(rows) <= set(known):
+            return False, f"{', '.join(sorted(set(rows) - set(known)))} can hold one server only, or was not found"
+        left = self._room.left([known[device] for device in rows])
+        needs = {device: max(before.on(device), record.on(device)) + _headroom(row) for device, row in rows.items()}
+        needs[HOST] = max(before.needed, record.needed)
+        short = [device for device, size in needs.items() if size > left.free[device]]
+        worst = short[0] if short else HOST
+        said = f"{human(needs[worst])} more of {'the host' if worst == HOST else worst}"
+        return not short, f"a second server takes {said}, where {human(left.free[worst])} are left"
 
     def _keep(self, instance: Instance, record: Record) -> None:
         self._records[instance.name] = record
@@ -226,6 +247,10 @@ class _Task:
         return Record(self.question.inputs, options, rows, host, found.rung, confidence, whole, forced)
 
 
+def _headroom(row: Mapping[str, Any]) -> int:
+    return int(row["components"].get("headroom", 0))
+
+
 def _refusal(task: _Task, found: Choice, short: Mapping[str, tuple[int, int]]) -> DoesNotFit:
     name = task.question.instance.name
     parts = []
@@ -266,4 +291,4 @@ def _unsized(question: Question, devices: Sequence[Mapping[str, Any]]) -> Record
     ]
     numbers = {key: value for key, value in question.options.items() if value != AUTO and key in planned.RESOLVED}
     return Record(question.inputs, numbers, tuple(names), {"components": {}, "needed": 0, "ceiling": None},
-                  f"split_mode {instance.split_mode}", "unknown")  # fmt: skip
+                  f"split_mode {instance.split_mode}", UNSIZED)  # fmt: skip

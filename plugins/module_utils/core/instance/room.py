@@ -18,7 +18,7 @@ from ..files import read_text
 from ..host import gpu
 from ..host.cgroup import limits
 from ..worker import known
-from . import unit
+from . import naming, unit
 from .record import Record
 from .service import Manager
 
@@ -129,17 +129,23 @@ class Room:
         if self._units is None:
             self._units = {}
             for name in self._manager.managed():
-                status = self._manager.status(name)
-                if status.active or status.enabled:
-                    record = Record.of(unit.facts_of(read_text(self._manager.path(name)) or ""))
-                    self._units[name] = (record, status.pid)
+                self._look(name, self._units)
+                self._look(naming.successor(name), self._units)
             for name, pid in self._running.items():
                 record, known = self._units.get(name, (None, 0))
                 self._units[name] = (record, known or pid)
         return self._units
 
+    def _look(self, name: str, units: dict[str, tuple[Record | None, int]]) -> None:
+        text = read_text(self._manager.path(name))
+        if text is None:
+            return
+        status = self._manager.status(name)
+        if status.active or status.enabled:
+            units[name] = (Record.of(unit.facts_of(text)), status.pid)
+
     def _others(self) -> dict[str, tuple[Record | None, int]]:
-        return {name: found for name, found in self._all().items() if name not in self._listed}
+        return {name: found for name, found in self._all().items() if naming.instance_of(name) not in self._listed}
 
     def _pids(self) -> list[int]:
         return [pid for _record, pid in self._all().values() if pid]

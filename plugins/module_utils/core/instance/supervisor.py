@@ -21,7 +21,7 @@ from ..command import run
 from ..errors import InvalidInput, MissingTool, NotProven
 from ..files import read_text, remove_file, write_text
 from ..tree import Tree
-from . import logs, unit
+from . import logs, naming, unit
 from .service import Status
 
 LARGEST_LOG = 1 << 20  # bytes of a log that are looked at
@@ -128,7 +128,8 @@ class Supervisor:
         except FileNotFoundError:
             return []
         names = [file[len(unit.PREFIX) : -len(".conf")] for file in files if file.startswith(unit.PREFIX)]
-        return [name for name in names if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
+        instances = [name for name in names if not naming.is_successor(name)]
+        return [name for name in instances if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
 
     def status(self, name: str) -> Status:
         enabled = "autostart=true" in (read_text(self.path(name)) or "")

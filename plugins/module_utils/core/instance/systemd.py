@@ -15,7 +15,7 @@ from ..errors import CommandFailed
 from ..files import read_text, remove_file, write_text
 from ..host import belonging, process
 from ..tree import Tree
-from . import besideunit, hardening, logs, unit
+from . import besideunit, hardening, logs, naming, unit
 from .service import Status
 
 SYSTEM_UNITS = "/etc/systemd/system"
@@ -71,7 +71,8 @@ class Systemd:
         except FileNotFoundError:
             return []
         names = [file[len(unit.PREFIX) : -len(".service")] for file in files if _is_candidate(file)]
-        return [name for name in names if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
+        instances = [name for name in names if not naming.is_successor(name)]
+        return [name for name in instances if "Instance" in unit.facts_of(read_text(self.path(name)) or "")]
 
     def status(self, name: str) -> Status:
         wanted = "ActiveState,SubState,MainPID,Result,UnitFileState,ExecMainStartTimestamp"

@@ -8,12 +8,22 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import process
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import change, cmdline, definition, unit
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
+    change,
+    cmdline,
+    definition,
+    naming,
+    unit,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.change import Step
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.supervisor import Supervisor
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
 
 OLD = "[Service]\nExecStart=/a --port 1\nUMask=0077\n"
 HARDENED = "[Service]\nExecStart=/a --port 1\nUMask=0007\n"
@@ -118,3 +128,35 @@ def test_a_changed_watchdog_is_written_and_nothing_waits_for_a_restart():
     item = definition.read({"name": "chat", "model": "tiny", "port": 8080})
     found = change.decide(Step(item, (), RUNS, OLD, OLD, beside={"/w": "new"}, beside_before={"/w": "old"}))
     assert (found.actions, found.restart_pending) == (("write",), False)
+
+
+@pytest.mark.parametrize(
+    ("left", "status", "after", "actions"),
+    [
+        ({"held": True}, RUNS, OLD, ("admit",)),
+        ({"successor": True}, RUNS, OLD, ("admit",)),
+        ({"held": True}, STOPPED, OLD, ("start",)),  # which ends in letting requests go on, too
+        ({"held": True, "successor": True}, RUNS, NEW, ("write", "restart")),
+    ],
+)
+def test_what_a_change_that_was_cut_off_left_is_put_right(left, status, after, actions):
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    assert change.decide(Step(item, (), status, OLD, after, **left)).actions == actions
+
+
+def test_a_server_left_beside_one_that_shall_stand_still_is_stopped():
+    item = definition.read({"name": "chat", "model": "tiny", "port": 8080, "state": "stopped"})
+    assert change.decide(Step(item, (), Status(False), OLD, OLD, successor=True)).actions == ("stop",)
+
+
+def test_what_is_started_beside_an_instance_is_none_itself(tmp_path):
+    with pytest.raises(InvalidInput, match="two dashes"):
+        definition.read({"name": "chat--next", "model": "tiny", "port": 8080})
+    manager = Supervisor(Tree(str(tmp_path), "user"))
+    for name in ("chat", naming.successor("chat")):
+        path = Path(manager.path(name))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"[program:x]\n[X-LlamaOps]\nInstance={name}\n")
+    assert manager.managed() == ["chat"]
+    assert change.orphans(manager, []) == ["chat"]
+    assert naming.instance_of("chat--next") == naming.instance_of("chat") == "chat"

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import socketserver
+import threading
 from typing import Any
 
 import pytest
@@ -61,6 +63,59 @@ def test_without_a_front_a_change_goes_on(tmp_path):
     gate.admit(4)
     gate.retire(front.NEXT)
     assert not gate.there and not gate.held()
+
+
+class Haproxy(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+    """The runtime interface of a HAProxy 2.6 with one backend: servers have a state, and commands are noted."""
+
+    def __init__(self, path: str, **admin: int) -> None:
+        self.admin, self.said = admin, []
+        super().__init__(path, _Session)
+
+
+class _Session(socketserver.StreamRequestHandler):
+    def handle(self) -> None:
+        command = self.rfile.readline().decode().strip()
+        if command == "show servers state llama-chat":
+            rows = [f"5 llama-chat {n} {name} 127.0.0.1 2 {s}" for n, (name, s) in enumerate(self.server.admin.items())]
+            head = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state"
+            self.wfile.write("\n".join(["1", head, *rows, "", ""]).encode())
+        elif command.startswith("show servers state"):
+            self.wfile.write(b"Can't find backend.\n\n")
+        else:
+            self.server.said.append(command)
+            self.wfile.write(b"\n")
+
+
+@pytest.mark.parametrize(
+    ("servers", "held"),
+    [
+        ({"main": 0, "next": 1}, False),
+        ({"main": 1, "next": 1}, True),
+        ({"main": 4, "next": 0}, False),  # a bit that means something else
+        ({"main": 1, "next": 0}, True),  # the server beside it serves
+        ({"main": 1, "next": 1, "park": 0}, True),
+    ],
+)
+def test_a_change_that_was_cut_off_shows_in_the_front(tmp_path, servers, held):
+    with Haproxy(str(tmp_path / "admin.sock"), **servers) as haproxy:
+        threading.Thread(target=haproxy.serve_forever, args=(0.01,), daemon=True).start()
+        gate = front.Gate("chat", str(tmp_path / "admin.sock"))
+        assert (gate.there, gate.held()) == (True, held)
+        other = front.Gate("other", str(tmp_path / "admin.sock"))
+        assert (other.there, other.held()) == (False, False)
+        gate.hold()
+        assert haproxy.said == [f"set server llama-chat/{name} state maint" for name in ("main", "next")]
+        haproxy.said.clear()
+        gate.admit(4, front.NEXT, 40123)
+        assert haproxy.said == [
+            "set server llama-chat/next addr 127.0.0.1 port 40123",
+            "set server llama-chat-looks/next addr 127.0.0.1 port 40123",
+            "set maxconn server llama-chat/next 4",
+            "set server llama-chat/next health up",
+            "set server llama-chat/next state ready",
+        ]
+        haproxy.shutdown()
 
 
 def test_a_front_that_does_not_answer_is_an_error(tmp_path):

@@ -28,6 +28,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance i
     planned,
     planning,
     served,
+    unit,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.record import Record
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.room import Room
@@ -84,6 +85,15 @@ class Host:
 
     def plan(self, *entries: dict, backend: str = "cuda") -> dict[str, Record]:
         """The plans of the instances of one call."""
+        return self.plans(*entries, backend=backend)[1]
+
+    def beside(self, *entries: dict, backend: str = "cuda") -> tuple[bool, str]:
+        """Is there room for two servers of the first of these instances?"""
+        name = entries[0]["name"]
+        before = Record.of(unit.facts_of(Path(self.manager.path(name)).read_text()))
+        return self.plans(*entries, backend=backend)[0].beside(name, before)
+
+    def plans(self, *entries: dict, backend: str = "cuda") -> tuple[planning.Plans, dict[str, Record]]:
         items = [definition.read({"port": 8080, **entry}) for entry in entries]
         facts = {"devices": self.gpus, "driver": self.driver}
         plans = planning.Plans(self.tree, self.manager, [item.name for item in items], lambda: facts, self.root)
@@ -93,7 +103,7 @@ class Host:
             before = path.read_text() if path.exists() else None
             files = served.find(self.tree, item, headers=False)
             plans.ask(item, self.build(backend), files, before, "autostart=true" in (before or ""))
-        return {item.name: plans.record(item.name) for item in there}
+        return plans, {item.name: plans.record(item.name) for item in there}
 
     def install(self, *entries: dict, backend: str = "cuda") -> dict[str, Record]:
         """Plan and write the units."""
@@ -300,6 +310,37 @@ def test_without_a_device_the_memory_of_the_host_is_what_there_is(host):
         host.plan({**entry, "ctx_size": 131072})
     host.plan({**entry, "ctx_size": 131072, "plan": {"allow": ["ctx_size"], "ctx_floor": 8192}})
     assert host.plan(entry, backend="cpu")["chat"].devices == ()
+
+
+def test_two_servers_of_an_instance_need_room_for_the_larger_one_twice(host):
+    entry = {"name": "chat", "model": host.model("llama3.1-8b"), "ctx_size": 8192}
+    host.gpu("GPU-a", 24)
+    taken = host.install(entry)["chat"].on("GPU-a")
+    assert 5 * GIB < taken < 8 * GIB
+    assert host.beside(entry)[0]
+    assert host.beside({**entry, "ctx_size": 16384})[0]
+    fits, why = host.beside({**entry, "ctx_size": 65536})  # 8 GiB of cache, twice
+    assert not fits and "more of GPU-a" in why
+    host.gpu("GPU-a", 24, 24 - 2 * taken / GIB)  # somebody else has as much as our server
+    assert not host.beside(entry)[0]
+    host.gpu("GPU-a", 24)
+    assert not host.beside(entry, {**entry, "name": "other", "port": 8081, "ctx_size": 65536})[0]
+
+
+def test_on_the_host_too_and_what_a_plan_does_not_size_is_never_doubled(host):
+    entry = {"name": "chat", "model": host.model("llama3.1-8b"), "ctx_size": 8192, "devices": "none"}
+    host.memory(64)
+    host.install(entry)
+    assert host.beside(entry, backend="cpu")[0]
+    host.memory(10)
+    fits, why = host.beside(entry, backend="cpu")
+    assert not fits and "more of the host" in why
+    host.memory(256)
+    host.gpu("GPU-a", 80)
+    host.gpu("GPU-b", 80)
+    split = {"name": "rows", "model": host.model("llama3.1-8b"), "port": 8082, "split_mode": "row"}
+    host.install(split)
+    assert host.beside(split) == (False, "what its servers take is not planned")
 
 
 def test_devices_are_named_by_what_stays_the_same(host):
