@@ -1,0 +1,110 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The hosts of the scenario, requests that go on while something changes, and figures for the end of the run."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import pathlib
+import time
+
+import pytest
+import testinfra
+
+FIGURES: list[str] = []
+KEY = "a-key-for-the-lab-only"
+FRONT = "http://127.0.0.1:8080"
+ROOT = "/opt/llama"
+
+
+class Host:
+    """A host of the lab with what the tests do on it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.host = testinfra.get_host(f"ansible://{name}", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"])
+        self.run = self.host.check_output
+        self.numbers = itertools.count()
+
+    def converge(self, check=False, **changes):
+        """Bring the instance to its definition with these changes."""
+        variables = self.host.ansible.get_variables()
+        chat = {**variables["llama_instances_defaults"], **variables["llama_instances"]["chat"], **changes}
+        arguments = {"root": ROOT, "instances": [{"name": "chat", **chat}], "keys": variables["llama_keys"]}
+        return self.host.ansible("llamaops.llama_cpp.llama_instance", json.dumps(arguments), check=check)
+
+    @contextlib.contextmanager
+    def asked(self):
+        """Requests come while the block runs; at its end the figures are in what it yields."""
+        number, figures = next(self.numbers), {}
+        stop, result = f"/run/load-{number}.stop", f"/run/load-{number}.json"
+        program = "/usr/bin/python3 /root/load.py"
+        self.run(f"systemd-run --quiet --collect {program} {FRONT} {KEY} {stop} {result}")
+        time.sleep(1)
+        try:
+            yield figures
+        finally:
+            time.sleep(1)
+            self.run("touch %s", stop)
+            figures.update(json.loads(self.run("until [ -e %s ]; do sleep 0.1; done; cat %s", result, result)))
+
+    def props(self):
+        """What the server behind the front says of itself."""
+        return json.loads(self.get(f"{FRONT}/props", KEY)[1])
+
+    def get(self, url, key=""):
+        """Status and text of an answer."""
+        program = "import sys,urllib.request as r,urllib.error as e\n"
+        program += "try: a=r.urlopen(r.Request(sys.argv[1],headers={'Authorization':'Bearer '+sys.argv[2]}))\n"
+        program += "except e.HTTPError as x: a=x\nprint(a.status);print(a.read().decode())"
+        status, _newline, text = self.run("python3 -c %s %s %s", program, url, key).partition("\n")
+        return int(status), text
+
+    def asks_front(self, command):
+        """The answer of the runtime interface of the front."""
+        program = "import socket,sys;s=socket.socket(socket.AF_UNIX);s.connect('/run/llama-front/admin.sock');"
+        program += "s.sendall(sys.argv[1].encode()+b'\\n');print(b''.join(iter(lambda:s.recv(9999),b'')).decode())"
+        return self.run("python3 -c %s %s", program, command)
+
+    def units(self):
+        """The units of instances."""
+        found = self.run("cd /etc/systemd/system && ls").splitlines()
+        return [name for name in found if name.startswith("llama-chat")]
+
+    def show(self, unit, what):
+        return self.run(f"systemctl show {unit} --property={what} --value")
+
+
+@pytest.fixture(scope="session")
+def one():
+    """Debian 12, room for two servers, a site with an HAProxy of its own."""
+    return _ready(Host("one"))
+
+
+@pytest.fixture(scope="session")
+def two():
+    """Debian 13, memory for one server."""
+    return _ready(Host("two"))
+
+
+def _ready(host):
+    text = (pathlib.Path(__file__).parent / "load.py").read_text(encoding="utf-8")
+    host.host.ansible(
+        "ansible.builtin.copy", json.dumps({"dest": "/root/load.py", "content": text, "mode": "0644"}), check=False
+    )
+    return host
+
+
+@pytest.fixture
+def figure():
+    """`figure(name, value)`: something measured, for the end of the run."""
+    return lambda name, value: FIGURES.append(f"{name}: {value}")
+
+
+def pytest_terminal_summary(terminalreporter):
+    for line in FIGURES:
+        terminalreporter.write_line(f"measured  {line}")
