@@ -45,7 +45,6 @@ COMMON: tuple[Directive, ...] = (
 WITHOUT_GPU: tuple[Directive, ...] = (
     ("PrivateDevices", "yes", "no device but null, zero, full and the random ones"),
     ("DevicePolicy", "closed", "nor by a device node of its own making"),
-    ("ProcSubset", "pid", "nothing of the kernel in /proc; GPU drivers read /proc/driver and /proc/devices"),
 )
 NO_COMPILER: tuple[Directive, ...] = (
     (
@@ -53,6 +52,7 @@ NO_COMPILER: tuple[Directive, ...] = (
         "yes",
         "no memory that is first written and then run; GPU drivers and torch compile there",
     ),
+    ("ProcSubset", "pid", "nothing of the kernel in /proc; GPU drivers read /proc/driver, torch /proc/cpuinfo"),
 )
 WITH_GPU: tuple[Directive, ...] = (
     ("DevicePolicy", "closed", "no device but the pseudo devices and those below"),

@@ -16,6 +16,7 @@ _LARGEST_MESSAGE = 2000
 
 # `M.SS.mmm.uuu L message` (common/log.cpp), a journal's own prefix before it allowed
 _LINE = re.compile(r"\b\d+\.\d\d\.\d{3}\.\d{3} ([A-Z]) (.*)", re.A)
+_KILLED = re.compile(r"Main process exited, code=(?:killed|dumped), status=(\d+)/")  # systemd
 _WHERE = re.compile(r"^(?:[a-z]{2,4} +)?[\w:]+(?:\(\))?: (?:error loading model: )?", re.A)
 _COMPLAINT = re.compile(r"\b(?:error|failed|cannot|could not|no such|denied|not found)\b", re.I)
 
@@ -192,4 +193,8 @@ def _first(errors: list[str], bare: list[str]) -> str | None:
     """The first error: those after it tell what failed because of it (upstream wraps errors on their way out)."""
     if errors:
         return _WHERE.sub("", errors[0])
+    killed = next((found for found in map(_KILLED.search, bare) if found), None)
+    if killed:
+        said = exit_meaning(-int(killed[1]))
+        return said[0].upper() + said[1:]
     return next((line for line in bare if _COMPLAINT.search(line)), None)

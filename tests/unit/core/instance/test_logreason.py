@@ -184,3 +184,10 @@ def test_nested_json_is_survived():
 )
 def test_exit_statuses_in_words(status, says):
     assert re.search(says, logreason.exit_meaning(status))
+
+
+def test_a_process_that_was_killed_says_by_what_unless_it_said_why_itself():
+    """Under cgroup v1 the service manager does not know that a memory limit did it."""
+    lines = "llama-chat.service: Main process exited, code=killed, status=9/KILL\nFailed with result 'signal'.\n"
+    assert "memory limit" in logreason.find(lines)
+    assert logreason.find("0.00.001.002 E srv load: it broke\n" + lines) == "it broke."
