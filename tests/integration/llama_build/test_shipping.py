@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from ansible_runs import LOCAL, Run, ansible
+from building_runs import run_build
 from fixtures.upstream import active, names
 
 HOSTS = ("a", "b", "c")
@@ -128,6 +129,18 @@ def test_whatever_fails_no_host_loses_its_build(fleet):
     assert moving.rc != 0 and str(fleet.upstream.folder) in moving.messages, moving.output
     assert "gets its build from a, which failed in this play" in moving.messages
     assert fleet.active() == [good] * 3
+
+
+def test_a_refused_build_is_made_for_nobody(fleet, tmp_path):
+    assert fleet.run("a,b").rc == 0
+    good = fleet.active()[0]
+    fleet.upstream.commit("good again", tag="v1.0.1")
+    wanted = fleet.upstream.source("latest")
+    left = run_build(tmp_path, root=str(tmp_path / "elsewhere"), source=wanted, cpu="portable")["build_id"]
+    run = fleet.run(llama_build_refused=[left])
+    assert run.rc == 0 and f"The build {left} is refused; {good} stays active." in " ".join(run.output.split())
+    assert [results(run)[name]["changed"] for name in HOSTS] == [False, False, True], run.output
+    assert fleet.active() == [good] * 3, "a new host gets what its builder has"
 
 
 def test_two_plays_at_once_compile_once(fleet, tmp_path):
