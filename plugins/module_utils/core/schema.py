@@ -22,13 +22,14 @@ def unnumbered(document: dict[str, Any]) -> dict[str, Any]:
 OLDER: Mapping[int, Step] = {0: unnumbered}
 
 
-def read(document: Any, newest: int, where: str, older: Mapping[int, Step] = OLDER) -> dict[str, Any] | None:
+def read(document: Any, newest: int, where: str, older: Mapping[int, Step] | None = None) -> dict[str, Any] | None:
     """A document in the schema `newest`; None when it is none of ours, or older than anybody can read.
 
     :param where: its path.
-    :param older: by schema, what makes the next one of a document. Nothing is written: the next writer does.
+    :param older: by schema, what makes the next one of a document; `OLDER` by default. Nothing is written: the next writer does.
     :raises InvalidInput: it was written by a newer version of the collection.
     """
+    older = OLDER if older is None else older
     if not isinstance(document, dict):
         return None
     number = document.get(KEY, 0)

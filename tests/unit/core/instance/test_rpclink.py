@@ -112,10 +112,14 @@ def test_the_tensors_that_were_not_used_for_longest_go_first(tmp_path):
 def test_the_program_stands_alone(server, tmp_path):
     process, port = server
     program = [sys.executable, rpclink.__file__]
-    done = subprocess.run([*program, "keep", "--pid", str(process.pid), "--wait", "5"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*program, "keep", "--pid", str(process.pid), "--wait", "5"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, ""), done
-    done = subprocess.run([*program, "await", "--wait", "0", "127.0.0.1:1"], capture_output=True, text=True)
+    done = subprocess.run(
+        [*program, "await", "--wait", "0", "127.0.0.1:1"], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (1, "no worker answers at 127.0.0.1:1\n")
     (tmp_path / "tensor").write_bytes(b"x")
-    done = subprocess.run([*program, "clean", str(tmp_path), "0"], capture_output=True, text=True)
+    done = subprocess.run([*program, "clean", str(tmp_path), "0"], capture_output=True, text=True, check=False)
     assert done.returncode == 0 and "removed 1 tensors" in done.stdout
