@@ -26,7 +26,8 @@ def read(document: Any, newest: int, where: str, older: Mapping[int, Step] | Non
     """A document in the schema `newest`; None when it is none of ours, or older than anybody can read.
 
     :param where: its path.
-    :param older: by schema, what makes the next one of a document; `OLDER` by default. Nothing is written: the next writer does.
+    :param older: by schema, what makes the next one of a document; `OLDER` by default. Nothing is
+        written: the next writer does.
     :raises InvalidInput: it was written by a newer version of the collection.
     """
     older = OLDER if older is None else older
