@@ -24,6 +24,8 @@ ROOT = "/opt/llama"
 class Host:
     """A host of the lab with what the tests do on it."""
 
+    KEY = KEY
+
     def __init__(self, name):
         self.name = name
         self.host = testinfra.get_host(f"ansible://{name}", ansible_inventory=os.environ["MOLECULE_INVENTORY_FILE"])

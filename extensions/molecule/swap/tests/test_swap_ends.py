@@ -1,0 +1,67 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The ends of it: answers that do not end, a host that fails while others wait, and no front any more."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+
+BUILD = os.environ["LAB_BUILD_ID"]
+HANGS = BUILD[:-8] + "dddddddd"
+PLAYBOOK = "llamaops.llama_cpp.deploy"
+# a request whose text never comes to its end
+ENDLESS = """
+import socket
+found = socket.create_connection(("127.0.0.1", 8080))
+lines = ["POST /completion HTTP/1.1", "Host: lab", "Authorization: Bearer %s", "Content-Length: 100000", "", "{"]
+found.sendall("\\r\\n".join(lines).encode())
+while found.recv(4096):
+    pass
+"""
+
+
+def deploy(*words):
+    """Run the playbook on the hosts of the lab."""
+    argv = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], PLAYBOOK, *words]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_a_request_that_does_not_end_is_broken_off_and_no_other_one(two, figure):
+    two.converge()
+    two.run("systemd-run --quiet --collect --unit=endless python3 -c %s", ENDLESS % two.KEY)
+    time.sleep(1)
+    with two.asked() as requests:
+        result = two.converge(parallel=3, drain_timeout=2)
+    figure("endless answer", {key: requests[key] for key in ("count", "longest")})
+    assert any(
+        "1 of its answers took longer than drain_timeout (2 s)" in line for line in result.get("warnings", [])
+    ), result
+    assert requests["failed"] == []
+    assert two.show("endless", "ActiveState") in ("inactive", "failed")
+
+
+def test_a_host_that_fails_ends_the_roll(one, two):
+    one.converge()
+    two.converge()
+    before = [host.run("cat /etc/systemd/system/llama-chat.service") for host in (one, two)]
+    pid = two.show("llama-chat", "MainPID")
+    chat = {"port": 18080, "front": {"port": 8080}, "build": HANGS, "start_timeout": 3}
+    status, said = deploy("-e", json.dumps({"llama_instances": {"chat": chat}}))
+    assert status != 0 and "did not come up" in said
+    assert [host.run("cat /etc/systemd/system/llama-chat.service") for host in (one, two)] == before
+    assert two.show("llama-chat", "MainPID") == pid
+
+
+def test_the_front_goes_with_the_last_instance_that_asks_for_it(one):
+    status, said = deploy("--limit", "one", "-e", json.dumps({"llama_instances": {"chat": {"port": 18080}}}))
+    assert status == 0, said
+    assert one.run("systemctl list-unit-files --no-legend 'llama-front*'") == ""
+    assert not one.host.file("/opt/llama/front").exists
+    assert "0.0.0.0:8080" not in one.run("ss -Hltn")
+    assert one.get("http://127.0.0.1:9000/") == (200, "the site")
+    assert one.show("llama-chat", "ActiveState") == "active"
