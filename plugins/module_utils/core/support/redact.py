@@ -9,19 +9,19 @@ import re
 from collections.abc import Iterable
 
 MASK = "[redacted]"
-_NAMED = r"[\w.-]*(?:api[-_]?key|token|secret|passw(?:or)?d|passphrase|credential)[\w.-]*"
+_NAMED = r"[\w.-]*(?:api[-_]?key|token(?!s)|secret|passw(?:or)?d|passphrase|credential)[\w.-]*"
 # numbers count tokens, words of JSON say nothing, and a path is where a secret lies, not what it is
-_HARMLESS = r"(?!-?[\d.]+(?:[\s,;\"'}\]]|$)|true\b|false\b|null\b|None\b|\[redacted\]|(?:[\w-]+:)?/(?!/))"
+_HARMLESS = r"(?!-?[\d.]+(?:[\s,;\"'}\]\\]|$)|true\b|false\b|null\b|None\b|\[redacted\]|(?:[\w-]+:)?/(?!/))"
 _PATTERNS = [
     (r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", MASK),
-    (r"(?i)(\bauthorization\\?[\"']?\s*[:=]\s*\\?[\"']?)[^\"'\\\n]+", rf"\1{MASK}"),
+    (r"(?i)(\bauthorization(?:\\?[\"'])?\s*[:=]\s*(?:\\?[\"'])?)[^\"'\\\n]+", rf"\1{MASK}"),
     (r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{6,}", rf"\1 {MASK}"),
     (r"://[^/\s@\"']+@", f"://{MASK}@"),
     (r"(?i)([?&](?:x-amz-[a-z-]+|sig|signature|expires|key-pair-id|policy|se|sp|sv)=)[^&\s\"'\\]+", rf"\1{MASK}"),
     (r"\b(?:hf_|gh[pousr]_|github_pat_|glpat-|sk-|pypi-|xox[a-z]-|AKIA)[\w-]{8,}", MASK),
     (r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", MASK),
     (rf"(?i)(--?{_NAMED}(?<!-file)[\s=]+[\"']?){_HARMLESS}(?!-)[^\s\"']+", rf"\1{MASK}"),
-    (rf"(?i)(\b{_NAMED}\\?[\"']?\s*[=:]\s*\\?[\"']?){_HARMLESS}[^\s\"',;&}}\\]+", rf"\1{MASK}"),
+    (rf"(?i)(\b{_NAMED}(?:\\?[\"'])?\s*[=:]\s*(?:\\?[\"'])?){_HARMLESS}[^\s\"',;&}}\\]+", rf"\1{MASK}"),
 ]
 _COMPILED = [(re.compile(pattern, re.S), by) for pattern, by in _PATTERNS]
 

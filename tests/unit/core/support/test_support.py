@@ -56,6 +56,9 @@ def test_a_known_value_is_masked_wherever_it_stands():
     "text",
     [
         "slot update: n_tokens = 4096, progress = 1.0",
+        '"msg":"n_keep = 0, task.n_tokens = 0\\n"}',
+        '"msg":"load: printing all EOG tokens:\\n"}',
+        "init sampler, took 0.00 ms, tokens: text = 6, total = 6",
         '"tokens_per_second": 41.7, "tokens": 4}',
         "LoadCredential=api-keys:/opt/llama/keys/chat",
         "--api-key-file /run/credentials/llama-chat.service/api-keys \\",
