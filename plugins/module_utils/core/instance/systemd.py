@@ -113,7 +113,8 @@ class Systemd:
         for path in changed:
             write_text(path, beside[path])
         self._systemctl("daemon-reload", check=True)
-        if changed and self.status(name).active:
+        status = self.status(name)
+        if changed and status.active and not status.adopted:  # the watchdog looks after units only
             self._systemctl("restart", f"{unit.watchdog_name(name)}.timer")
 
     def remove(self, name: str) -> None:
