@@ -101,4 +101,15 @@ def drop_in(host, unit, text):
 
 
 def put(host, path, text, mode="0644"):
-    host.ansible("ansible.builtin.copy", json.dumps({"dest": path, "content": text, "mode": mode}), check=False)
+    host.check_output("printf %%s %s > %s && chmod %s %s", text, path, mode, path)
+
+
+def kill(host, unit="llama-chat"):
+    """Kill the main process of a unit, which may be gone already; returns the process that was there."""
+    old = pid_of(host, unit)
+    host.check_output("systemctl kill --signal=SIGKILL %s", unit)
+    return old
+
+
+def journal(host, name):
+    return host.check_output("journalctl --unit %s --output=cat --no-pager", name)

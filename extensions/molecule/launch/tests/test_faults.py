@@ -7,13 +7,22 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 
 import pytest
-from hosts import ROOT, converge, cured, drop_in, module, pid_of, put, served, shown, wait_until
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import besideunit, definition, unit
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.cmdline import Command
+from hosts import ROOT, converge, cured, drop_in, journal, kill, module, pid_of, put, served, shown, wait_until
 
 KEY = "a-key-for-the-lab-only"
 MODEL = f"{ROOT}/models/builtin/tiny.gguf"
-INSTANCES = [("one", "chat", "server", 8080), ("one", "embed", "embedding", 8081), ("two", "chat", "server", 8080)]
+INSTANCES = [
+    ("one", "chat", "server", 8080),
+    ("one", "embed", "embedding", 8081),
+    ("two", "chat", "server", 8080),
+    ("two", "rerank", "rerank", 8083),
+    ("two", "router", "router", 8084),
+]
 QUICK_TIMER = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
 THIEF = "import socket, time; s = socket.create_server(('127.0.0.1', 8080)); time.sleep(600)"
 
@@ -25,11 +34,17 @@ def instance(request):
     return request.getfixturevalue(host), *rest
 
 
-def answers(host, name, kind, port):
-    """Does it do the work of its kind, as the installed probe says?"""
-    key = f"--key-file {ROOT}/keys/{name}" if host.file(f"{ROOT}/keys/{name}").exists else ""
-    said = host.run(f"{ROOT}/libexec/llama-probe http://127.0.0.1:{port} --kind {kind} --timeout 5 {key}")
-    return said.rc == 0 and json.loads(said.stdout)["ok"]
+def probe(host, name, kind, port, key=True):
+    """What the installed probe says of the work of its kind: `{ok, ...}`. A router answers for the models it loads."""
+    file = f"{ROOT}/keys/{name}"
+    words = f"{ROOT}/libexec/llama-probe http://127.0.0.1:{port} --kind {kind} --timeout 5"
+    said = host.run(f"test -e {file} && K='--key-file {file}'; {words} $K" if key else words).stdout
+    found = json.loads(said or '{"ok": false}')
+    return {**found, "ok": found["ok"] and found.get("models") != {}}
+
+
+def answers(*instance):
+    return probe(*instance)["ok"]
 
 
 def reason(host, name="chat"):
@@ -53,7 +68,41 @@ def quick_watchdog(host, name="chat"):
         host.check_output("systemctl restart %s", timer)
 
 
-def test_the_command_can_be_read_and_pasted(instance):
+SHAPES = {"server": "tokens", "embedding": "dimensions", "rerank": "scores", "router": "models"}
+
+
+def test_it_answers_in_the_shape_of_its_kind(instance):
+    said = probe(*instance)
+    assert said["ok"] and said[SHAPES[instance[2]]], said
+
+
+def test_nobody_without_its_key_is_served(instance):
+    host, name, _kind, _port = instance
+    if host.file(f"{ROOT}/keys/{name}").exists:
+        said = probe(*instance, key=False)
+        assert (said["ok"], said["status"]) == (False, 401), said
+    else:
+        assert shown(host, f"llama-{name}", "IPAddressDeny")["IPAddressDeny"] == "::/0 0.0.0.0/0"  # for this host alone
+
+
+@pytest.mark.parametrize("name", ["one", "two"])
+def test_memory_lies_where_it_was_planned(name, request):
+    found = module(request.getfixturevalue(name), "llama_instance_info")["instances"]
+    kinds = {kind: found[instance] for where, instance, kind, _port in INSTANCES if where == name}
+    assert {entry["state"] for entry in kinds.values()} == {"ready"}
+    # the models of a router come and go: it has no plan
+    wanted = {kind: "unknown" if kind == "router" else "verified" for kind in kinds}
+    assert {kind: entry["residency"] for kind, entry in kinds.items()} == wanted
+    for entry in kinds.values():
+        text = found_command(request.getfixturevalue(name), entry["unit"])
+        assert [word for word in shlex.split(entry["command_line"]) if "=" not in word and word not in text] == []
+
+
+def found_command(host, path):
+    return host.check_output("cat %s", path)
+
+
+def test_the_command_is_the_one_of_its_unit(instance):
     host, name, _kind, _port = instance
     argv = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", str(pid_of(host, f"llama-{name}"))).splitlines()
     text = host.check_output("systemctl cat %s", f"llama-{name}")
@@ -61,17 +110,20 @@ def test_the_command_can_be_read_and_pasted(instance):
 
 
 def test_it_comes_back_after_kill_9(instance):
-    host, name, kind, port = instance
-    old = pid_of(host, f"llama-{name}")
-    host.check_output("kill -KILL %s", str(old))
-    wait_until(lambda: pid_of(host, f"llama-{name}") not in (0, old) and answers(host, name, kind, port), 30)
+    host, name, *_rest = instance
+    old = kill(host, f"llama-{name}")
+    wait_until(lambda: pid_of(host, f"llama-{name}") not in (0, old) and answers(*instance), 30)
+
+
+def bare_unit(host, port):
+    """A bare unit: the command of chat on another port, Restart=always and nothing else."""
+    text = host.check_output("cat /etc/systemd/system/llama-chat.service").replace("\\\n", "")
+    command = next(line for line in text.splitlines() if line.startswith("ExecStart=")).replace("8080", str(port))
+    return f"[Service]\nRestart=always\n{command}\n"
 
 
 def test_kill_9_costs_little_more_than_with_a_bare_unit(two, figure):
-    """A bare unit: the same command, Restart=always and nothing else."""
-    text = two.check_output("cat /etc/systemd/system/llama-chat.service").replace("\\\n", "")
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart=")).replace("8080", "8095")
-    put(two, "/run/systemd/system/bare.service", f"[Service]\nRestart=always\n{command}\n")
+    put(two, "/run/systemd/system/bare.service", bare_unit(two, 8095))
     two.check_output("systemctl daemon-reload && systemctl reset-failed llama-chat && systemctl start bare")
     wait_until(lambda: served(two, 8095) == 200)
     bare, ours = cured(two, "SIGKILL", "bare", 8095), cured(two, "SIGKILL")
@@ -84,8 +136,8 @@ def test_a_hanging_process_is_found_and_ended(one, figure):
     with quick_watchdog(one):
         seconds = cured(one, "SIGSTOP", key=KEY)
     figure("SIGSTOP to the next token, looked at every second with 1 s for a token, s", seconds)
-    assert seconds < 40
-    assert '"verdict": "cured"' in one.check_output("journalctl --unit llama-watchdog@chat --output=cat --no-pager")
+    assert seconds < 140  # on a machine at rest a fifth of it
+    assert '"verdict": "cured"' in journal(one, "llama-watchdog@chat")
 
 
 def test_a_sleeping_model_sleeps_on(one):
@@ -106,7 +158,7 @@ def test_a_stolen_port_is_named_and_taken_back(two):
         + "\n  except OSError:\n    time.sleep(0.001)\n",
     )
     two.check_output("systemd-run --quiet --unit=thief python3 /root/thief.py")
-    two.check_output("kill -KILL %s", str(pid_of(two)))
+    kill(two)
     wait_until(lambda: "port is in use" in str(reason(two)))
     two.check_output("systemctl stop thief")
     wait_until(lambda: served(two) == 200, 30)
@@ -119,21 +171,78 @@ def test_a_lost_or_truncated_model_is_named_and_taken_back(two, damage, said):
     two.check_output("systemctl reset-failed llama-chat")
     two.check_output(damage.format(MODEL))
     try:
-        two.check_output("kill -KILL %s", str(pid_of(two)))
+        kill(two)
         wait_until(lambda: said in str(reason(two)))
     finally:
         two.check_output(f"mv {MODEL}.away {MODEL}")
     wait_until(lambda: served(two) == 200, 30)
-    assert reason(two) is None
+
+
+def test_a_memory_limit_ends_it_and_the_reason_says_so(two):
+    two.check_output("systemctl reset-failed llama-chat")
+    wait_until(lambda: served(two) == 200, 30)
+    undo = drop_in(two, "llama-chat.service", "[Service]\nMemoryMax=4M\nMemorySwapMax=0\n")
+    try:
+        kill(two)
+        wait_until(lambda: "memory" in str(reason(two)))
+    finally:
+        undo()
+    wait_until(lambda: served(two) == 200, 90)
+
+
+def test_a_full_log_disk_stops_no_server(two):
+    folder = two.check_output("ls -d /var/log/journal /run/log/journal 2>/dev/null | head -1")
+    before = pid_of(two)
+    two.check_output(
+        f"mount -t tmpfs -o size=64k none {folder}; dd if=/dev/zero of={folder}/full bs=1k 2>/dev/null; true"
+    )
+    try:
+        two.check_output("systemctl restart systemd-journald")
+        assert [served(two) for _again in range(5)] == [200] * 5
+        assert pid_of(two) == before
+        kill(two)
+        wait_until(lambda: served(two) == 200, 30)
+    finally:
+        two.check_output(f"umount {folder} && systemctl restart systemd-journald")
+
+
+LATE = "[Mount]\nWhat={}\nWhere=/srv/late\n{}\n"
+
+
+def test_a_model_whose_mount_comes_late_is_served_then(two):
+    """At its start the disk was not there: systemd does not try again, the watchdog does."""
+    item = definition.read({"name": "late", "model": "tiny", "port": 8096})
+    argv = (f"{ROOT}/current/bin/llama-server", "--model", "/srv/late/tiny.gguf", "--port", "8096", "--ctx-size", "512")
+    facts = {"Schema": "1", "Instance": "late", "Kind": "server", "URL": item.url, "Build": "none", "Model": "tiny"}
+    launch = unit.Launch(item, Command({}, argv), facts, ("/srv/late",), f"{ROOT}/libexec/llama-probe", 20)
+    files = {
+        "llama-late.service": unit.render(launch, "system", 257, ["render", "video"]),
+        "llama-watchdog@late.service": besideunit.watchdog(launch, "system"),
+        "llama-watchdog@late.timer": besideunit.timer("late").replace("=30", "=2"),
+        "srv-late.mount": LATE.format("nothing", "Type=no-such-kind"),
+    }
+    for name, text in files.items():
+        put(two, f"/etc/systemd/system/{name}", text)
+    two.check_output(f"mkdir -p /srv/late && install -m 644 {MODEL} /srv/models && systemctl daemon-reload")
+    try:
+        assert two.run("systemctl start llama-late").rc != 0
+        assert shown(two, "llama-late", "ActiveState")["ActiveState"] == "inactive"
+        put(two, "/etc/systemd/system/srv-late.mount", LATE.format("/srv/models", "Options=bind"))
+        two.check_output("systemctl daemon-reload")
+        wait_until(lambda: served(two, 8096) == 200, 60)
+        assert '"verdict": "retried"' in journal(two, "llama-watchdog@late")
+    finally:
+        two.run("systemctl stop llama-late llama-watchdog@late.timer srv-late.mount")
+        two.run("rm /etc/systemd/system/*late.*; systemctl daemon-reload; systemctl reset-failed")
 
 
 def test_a_storm_of_crashes_ends_in_a_clear_state(one):
     undo = drop_in(one, "llama-chat.service", "[Service]\nRestartSec=50ms\n")
     one.check_output(f"systemctl reset-failed llama-chat; mv {MODEL} {MODEL}.away")
     try:
-        one.check_output("kill -KILL %s", str(pid_of(one)))
+        kill(one)
         wait_until(lambda: shown(one, "llama-chat", "ActiveState")["ActiveState"] == "failed", 30)
-        assert int(shown(one, "llama-chat", "NRestarts")["NRestarts"]) <= 12
+        assert int(shown(one, "llama-chat", "NRestarts")["NRestarts"]) <= 12  # where 200 would do no more
         assert "cannot be opened" in reason(one)
         one.check_output("systemctl start llama-watchdog@chat.service")
         assert shown(one, "llama-chat", "ActiveState")["ActiveState"] == "failed"  # the watchdog leaves it so
@@ -152,14 +261,25 @@ def test_the_pauses_between_crashes_grow_where_systemd_can(two):
 
 def test_all_come_back_after_a_reboot(one, two, figure):
     before = {host: boot_of(host) for host in (one, two)}
+    put(
+        two,
+        "/etc/systemd/system/bare.service",
+        bare_unit(two, 8095) + f"ExecStartPost={ROOT}/libexec/llama-probe "
+        "http://127.0.0.1:8095 --wait 60\n[Install]\nWantedBy=multi-user.target\n",
+    )
+    two.check_output("systemctl daemon-reload; systemctl enable --quiet bare")
     for host in (one, two):
         host.check_output("systemd-run --quiet --on-active=1 --timer-property=AccuracySec=10ms systemctl reboot")
     wait_until(lambda: all(boot_of(host) not in ("", before[host]) for host in (one, two)))
     seconds = wait_until(lambda: all(answers({"one": one, "two": two}[name], *rest) for name, *rest in INSTANCES))
     figure("reboot: all answer this long after the hosts do, s", round(seconds, 1))
-    manager = float(boot_of(two).partition("=")[2])
-    ready = float(shown(two, "llama-chat", "ActiveEnterTimestampMonotonic")["ActiveEnterTimestampMonotonic"])
-    figure("reboot: start of systemd to a ready server on Debian 13, s", round((ready - manager) / 1e6, 2))
+    wait_until(lambda: served(two, 8095) == 200)
+    began, when = float(boot_of(two).partition("=")[2]), "ActiveEnterTimestampMonotonic"
+    took = [round((float(shown(two, name, when)[when]) - began) / 1e6, 2) for name in ("llama-chat", "bare")]
+    two.check_output(
+        "systemctl disable --quiet --now bare; rm /etc/systemd/system/bare.service; systemctl daemon-reload"
+    )
+    figure("start of systemd to a ready server on Debian 13, ours / bare unit, s", " / ".join(map(str, took)))
 
 
 def boot_of(host):
