@@ -121,7 +121,7 @@ class Gate:
 
     def busy(self, server: str = MAIN) -> int:
         """How many requests this server is answering."""
-        rows = _table(self._ask("show stat"), ",")
+        rows = _table(self._ask("show stat"), ",") if self.there else []
         found = [row for row in rows if row.get("pxname") == self.backend and row.get("svname") == server]
         return int(found[0]["scur"]) if found else 0
 

@@ -122,3 +122,12 @@ def test_a_front_that_does_not_answer_is_an_error(tmp_path):
     (tmp_path / "admin.sock").touch()
     with pytest.raises(CommandFailed, match="does not answer"):
         front.Gate("chat", str(tmp_path / "admin.sock")).hold()
+
+
+@pytest.mark.parametrize("path", ["", "/nowhere/admin.sock"])
+def test_a_gate_without_a_front_has_no_requests_and_holds_nothing(path):
+    gate = front.Gate("chat", path)
+    gate.hold()
+    gate.retire(front.MAIN)
+    gate.admit(1)
+    assert (gate.busy(), gate.held(), gate.there) == (0, False, False)
