@@ -36,7 +36,7 @@ def check(name: str, pid: int, shown: Mapping[str, str]) -> None:
     names = unseen(pid, shown)
     if names:
         raise NotProven(
-            f"the environment of the service manager gives {name!r} {', '.join(names)}, which its unit does not show",
+            f"The environment of the service manager gives {name!r} {', '.join(names)}, which its unit does not show.",
             "Take them out of DefaultEnvironment= (systemd-system.conf), environment.d or supervisord's environment, "
             f"or: systemctl unset-environment {' '.join(names)}; then restart the instance.",
         )
