@@ -62,7 +62,8 @@ def test_nothing_starts_on_a_cordoned_host(site, ask, port):
     assert found["instances"]["chat"]["state"] == "stopped" and found["cordon"]["reason"] == "new disk"
     assert ask("llama_cordon", state="uncordoned", check=True)["changed"]
     assert ask("llama_cordon", state="uncordoned")["changed"]
-    assert site(chat(port))["instances"]["chat"]["actions"] == ["start"]
+    assert "start" in site(chat(port))["instances"]["chat"]["actions"]
+    assert not site(chat(port))["changed"]
 
 
 def test_a_bundle_has_what_helps_and_no_key(site, ask, port, tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import re
 import shlex
 import socket
 import time
@@ -160,7 +161,12 @@ class Supervisor:
                 self._shut_down()
 
     def enable(self, name: str, wanted: bool) -> bool:
-        return False  # autostart stands in the file itself
+        text = read_text(self.path(name)) or ""
+        changed = re.sub(r"(?m)^autostart=.*$", f"autostart={str(wanted).lower()}", text)
+        if changed == text:
+            return False
+        write_text(self.path(name), changed)
+        return True
 
     def start(self, name: str, seconds: int) -> None:
         self._reread(name)
