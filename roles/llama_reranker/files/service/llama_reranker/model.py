@@ -8,6 +8,7 @@ Only safetensors are read and no code of a model is run.
 
 from __future__ import annotations
 
+import abc
 import json
 import math
 import threading
@@ -43,7 +44,7 @@ class BadInput(Exception):
     """An input that the model cannot take."""
 
 
-class Model:
+class Model(abc.ABC):
     """One loaded model. `task` is `rerank` or `embedding`; `run` computes one result for each item."""
 
     task = "rerank"
@@ -59,13 +60,13 @@ class Model:
         self.truncated = 0
         self._lock = threading.Lock()  # a fast tokenizer keeps its settings between calls
 
+    @abc.abstractmethod
     def encode(self, query: str, texts: Sequence[str], instruction: str | None = None) -> list[Item]:
         """The items of a request; texts that are too long are cut, and counted in `truncated`."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def run(self, items: Sequence[Item]) -> list[Any]:
         """Results of one batch, in order."""
-        raise NotImplementedError
 
     def tokenize(self, *texts: Any, length: int, **more: Any) -> Any:
         with self._lock:
