@@ -11,10 +11,10 @@ with masks of every size, and what that adds is kept as a curve (all that --curv
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import tempfile
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -33,12 +33,14 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory imp
     layers,
     shapes,
 )
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import tables as packed  # noqa: E402
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context  # noqa: E402
 from launches import split  # noqa: E402
 from oracle import Oracle, OracleFailed  # noqa: E402
 
 TARGET = HERE.parents[2] / "plugins" / "module_utils" / "core" / "memory" / "coefficients.py"
 TOKENS = 512
+PACKED = 100  # characters of a table in a line
 CELLS = {True: 1024, False: 8192}  # with and without flash attention, where scores outgrow the rest
 SHORT = 16
 COUNTED = ("exaone4", "gemma3n", "gemma4", "deepseek2")
@@ -77,8 +79,8 @@ LARGEST = 16  # no sum holds a width more often
 Metadata = dict[str, Any]
 Plane = tuple[float, ...]
 Points = tuple["dict[str, float]", "dict[str, int]"]  # the same, by table
-Regime = tuple[bool, "tuple[float, ...]", Plane]  # as in coefficients.py
-Curve = coefficients.Curve
+Regime = tuple[bool, "tuple[float, ...]", Plane]  # as in tables.py
+Curve = packed.Curve
 Point = tuple[float, "dict[str, int]"]  # values for one token besides the masks, features
 # What is varied, and the feature that a slope is put down to; in this order: later ones move earlier ones too.
 # A step is keys and what is added to each; 0 adds as much as keeps heads whole.
@@ -362,13 +364,13 @@ def main() -> None:
     program, worker, *more = [word for word in sys.argv[1:] if word != "--curves"]
     ways, wanted = more[0].split(",") if more else list(WAYS), more[1:]
     tables: dict[str, dict[str, list[Regime]]] = {
-        table: {arch: list(found) for arch, found in coefficients.TABLES.get(table, {}).items()}
+        table: {arch: list(packed.regimes(table, arch)) for arch in coefficients.TABLES.get(table, {})}
         for way in WAYS
         for table in WAYS[way]
         if way not in OF_LOGITS
     }
     holes: dict[str, dict[str, list[Any]]] = {
-        table: {arch: list(found) for arch, found in coefficients.HOLES.get(table, {}).items()}
+        table: {arch: list(packed.curves(table, arch)) for arch in coefficients.HOLES.get(table, {})}
         for way in WAYS
         for table in WAYS[way]
     }
@@ -413,31 +415,26 @@ def _fit(bench: Bench, arch: str, names: list[str], way: str, tables: dict[str, 
 
 def render(tables: dict[str, dict[str, list[Regime]]], holes: dict[str, dict[str, list[Any]]]) -> str:
     """The text of coefficients.py."""
-    lines = [*HEAD]
+    return "\n".join([*HEAD, *_table("TABLES", tables), *_table("HOLES", holes)]) + "\n"
+
+
+def _table(name: str, tables: dict[str, dict[str, list[Any]]]) -> list[str]:
+    lines = ["", f"{name}: dict[str, dict[str, str]] = {{"]
     for table, rows in tables.items():
-        lines += ["", f"{table}: Table = {{"]
-        for arch, found in sorted(rows.items()):
-            lines += [f'    "{arch}": (', *(f"        {_entry(regime)}," for regime in found), "    ),"]
-        lines.append("}")
-    lines += ["", "TABLES: dict[str, Table] = {", *(f'    "{table}": {table},' for table in tables), "}"]
-    lines += ["", "HOLES: dict[str, dict[str, tuple[tuple[tuple[float, ...], Curve], ...]]] = {"]
-    for table, curves_ in holes.items():
         lines.append(f'    "{table}": {{')
-        for arch, found in sorted(curves_.items()):
-            lines += [f'        "{arch}": (', *(line for entry in found for line in _curve(*entry)), "        ),"]
+        for arch, found in sorted(rows.items()):
+            text = json.dumps(_shortened(found), separators=(",", ":"))
+            parts = [text[at : at + PACKED] for at in range(0, len(text), PACKED)]
+            lines += [f'        "{arch}": (', *(f'            "{part}"' for part in parts), "        ),"]
         lines.append("    },")
-    lines.append("}")
-    return "\n".join(lines) + "\n"
+    return [*lines, "}"]
 
 
-def _curve(where: tuple[float, ...], curve: Curve) -> list[str]:
-    text = repr((tuple(map(_short, where)), tuple((_short(share), _short(rows)) for share, rows in curve))) + ","
-    return textwrap.wrap(text, 120, initial_indent=" " * 12, subsequent_indent=" " * 16, break_long_words=False)
-
-
-def _entry(regime: Regime) -> str:
-    sure, where, plane = regime
-    return repr((sure, tuple(map(_short, where)), tuple(map(_short, plane))))
+def _shortened(value: Any) -> Any:
+    """Numbers in as few digits as they need."""
+    if isinstance(value, (list, tuple)):
+        return [_shortened(item) for item in value]
+    return value if isinstance(value, bool) else _short(value)
 
 
 def _short(number: float) -> float:
@@ -452,18 +449,16 @@ HEAD = '''\
 
 By architecture the sums of tensors that live at once in a compute buffer: whether the sum holds for every geometry, the
 geometry where it was measured (shapes.ratios), and multiples of shapes.FEATURES and a constant; values (of four
-bytes) for one token. FLASH with flash attention, PLAIN without; APART where the host computes all experts, EXPERTS the
-host then; FIRST, MIDDLE and LAST of several devices with batches in flight, with their copies of inputs; PARTIAL
-where some layers lie on the host, REST the host then; SOME where some experts do, BEHIND a device behind that one.
-HOLES has by table, architecture and geometry how many rows of the batch more (or fewer) were measured with a mask of
-so many rows; of OUTPUT all rows besides the logits. What is not here was never measured.
+bytes) for one token, as JSON that tables.py reads. FLASH with flash attention, PLAIN without; APART where the host
+computes all experts, EXPERTS the host then; FIRST, MIDDLE and LAST of several devices with batches in flight, with
+their copies of inputs; PARTIAL where some layers lie on the host, REST the host then; SOME where some experts do,
+BEHIND a device behind that one. HOLES has by table, architecture and geometry how many rows of the batch more (or
+fewer) were measured with a mask of so many rows; of OUTPUT all rows besides the logits. What is not here was never
+measured.
 """
 
 from __future__ import annotations
 
-Regime = tuple[bool, "tuple[float, ...]", "tuple[float, ...]"]
-Table = dict[str, "tuple[Regime, ...]"]
-Curve = tuple["tuple[float, float]", ...]
 MEASURED_WITH = "0.5.0-dev, commit 0c1e570"
 '''.splitlines()
 

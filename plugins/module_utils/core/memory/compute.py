@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from . import compressed, shapes
 from .architectures import NO_HEADS, NO_HEADS_NO_FF
 from .cache import layer_bytes
-from .coefficients import Table
 from .hparams import Hparams
 from .launch import Context, Launch, padded
 from .layers import HOST, Placement
+from .tables import Regime
 
 _COPIES = 4  # GGML_SCHED_MAX_COPIES, ggml/src/ggml-backend.cpp
 # An architecture that was never measured: what a transformer with gated feed forward and routed experts may hold.
-_GENERIC: Table = {
+_GENERIC: dict[str, tuple[Regime, ...]] = {
     "flash": ((True, (), (3, 3, 2, 0, 2, 3, 2, 3, 4, 6, 1, 0, 0)), (True, (), (3, 0, 4, 2, 1, 3, 2, 3, 4, 6, 1, 0, 0))),
     "plain": ((True, (), (3, 3, 2, 2, 2, 3, 2, 3, 4, 6, 1, 0, 0)), (True, (), (3, 0, 4, 2, 1, 3, 2, 3, 4, 6, 1, 1, 0))),
 }

@@ -12,8 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from .coefficients import HOLES, TABLES, Curve, Regime
 from .hparams import Hparams
+from .tables import Curve, Regime, curves, regimes
 
 # Widths of a model whose multiples live at once in a compute buffer; values for one token.
 FEATURES = (
@@ -70,13 +70,13 @@ def _distance(one: Sequence[float], other: Sequence[float]) -> float:
     return sum(abs(math.log((left + 0.1) / (right + 0.1))) for left, right in zip(one, other))
 
 
-def largest(regimes: Sequence[Regime], known: Mapping[str, int]) -> float:
+def largest(measured: Sequence[Regime], known: Mapping[str, int]) -> float:
     """Values for one token: the sum of the nearest geometry measured, or one that holds everywhere and is larger."""
     here = ratios(known)
-    nearest = min(regimes, key=lambda regime: _distance(here, regime[1]))
+    nearest = min(measured, key=lambda regime: _distance(here, regime[1]))
     return max(
         sum(factor * known[key] for factor, key in zip(plane, FEATURES)) + plane[-1]
-        for sure, where, plane in regimes
+        for sure, where, plane in measured
         if sure or where == nearest[1]
     )
 
@@ -86,21 +86,21 @@ def live(table: str, hp: Hparams, cells: int, freed: bool = True) -> float | Non
 
     :param freed: whether tensors may take the place of masks that were used.
     """
-    regimes = TABLES[table].get(hp.architecture)
-    if not regimes:
+    measured = regimes(table, hp.architecture)
+    if not measured:
         return None
     known = features(hp, cells)
     rows = beside(table, hp, cells) or 0.0
-    return largest(regimes, known) + hp.width * (rows if freed else max(rows, 0.0))
+    return largest(measured, known) + hp.width * (rows if freed else max(rows, 0.0))
 
 
 def beside(table: str, hp: Hparams, cells: int) -> float | None:
     """Rows of the batch that a mask of this size moves; None where that was never measured."""
-    curves = HOLES.get(table, {}).get(hp.architecture)
-    if not curves:
+    measured = curves(table, hp.architecture)
+    if not measured:
         return None
     here = ratios(features(hp, 0))
-    curve = min(curves, key=lambda entry: _distance(here, entry[0]))[1]
+    curve = min(measured, key=lambda entry: _distance(here, entry[0]))[1]
     # logits may come to lie behind the masks; scores of an indexer are as many as its mask has cells
     return between(curve, share(hp, cells), grows=table in ("OUTPUT", "TAIL") or bool(hp.traits.indexer))
 

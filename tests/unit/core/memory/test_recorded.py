@@ -16,6 +16,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory imp
     hparams,
     layers,
     shapes,
+    tables,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.launch import Launch, context
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.layers import HOST
@@ -94,5 +95,7 @@ def test_enough_is_recorded() -> None:
 
 def test_the_coefficients_are_of_architectures_that_are_recorded() -> None:
     architectures = {model["metadata"]["general.architecture"] for model in recorded.models().values()}
-    assert set(coefficients.FLASH) <= architectures and len(coefficients.FLASH) >= 25
-    assert all(len(regime[2]) == len(shapes.FEATURES) + 1 for found in coefficients.FLASH.values() for regime in found)
+    known = coefficients.TABLES["FLASH"]
+    assert set(known) <= architectures and len(known) >= 25
+    planes = [plane for name in known for _sure, _where, plane in tables.regimes("FLASH", name)]
+    assert all(len(plane) == len(shapes.FEATURES) + 1 for plane in planes)

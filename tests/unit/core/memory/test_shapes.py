@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import pytest
 import recorded
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import coefficients, hparams, shapes
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import (
+    coefficients,
+    hparams,
+    shapes,
+    tables,
+)
 
 CURVE = ((1, 2.0), (2, 2.0), (4, 6.0), (8, 10.0))
 
@@ -50,9 +55,9 @@ def test_a_model_of_twice_the_size_and_the_same_shape_takes_twice_as_much() -> N
 
 def test_every_curve_is_of_an_architecture_and_goes_up_in_shares() -> None:
     points = 0
-    for table, curves in coefficients.HOLES.items():
-        for found in curves.values():
-            for where, curve in found:
+    for table, known in coefficients.HOLES.items():
+        for architecture in known:
+            for where, curve in tables.curves(table, architecture):
                 assert len(where) == len(shapes.FEATURES) - 2, table
                 assert [share for share, _rows in curve] == sorted({share for share, _rows in curve})
                 points += len(curve)
