@@ -89,6 +89,12 @@ def environment(pid: int, proc: str = "/proc") -> dict[str, str]:
     return {name: value for name, _equals, value in pairs if name}
 
 
+def resident(pid: int, kind: str = "VmRSS", proc: str = "/proc") -> int:
+    """Bytes of a process in memory; of `RssAnon` those that no file backs. 0 when it is gone."""
+    found = re.search(rf"^{kind}:\s+(\d+) kB", read(proc, pid, "status"), re.M)
+    return int(found[1]) << 10 if found else 0
+
+
 def working_folder(pid: int, proc: str = "/proc") -> str | None:
     """The folder that its relative paths start from; None where it may not be seen."""
     try:

@@ -9,13 +9,11 @@ It is found by the port that the instance shall have. Nothing is sent to it that
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Busy, InvalidInput, NotProven
-from ..files import read_text
 from ..host import belonging, ports, process
 from ..host.process import ServerProcess
 from ..sizes import human
@@ -115,7 +113,7 @@ def take(manager: Manager, instance: Instance, found: Found, memory_max: int | N
     pid = found.process.pid
     if process.start_time(pid) != found.process.start_time:
         raise NotProven(f"{_who(instance)}: process {pid} ended before it could be adopted.", "Run this again.")
-    uncounted = resident(pid)
+    uncounted = process.resident(pid, "RssAnon")
     manager.adopt(instance.name, belonging.descendants(pid), memory_max)
     deadline = time.monotonic() + _PATIENCE
     while manager.status(instance.name).pid != pid:
@@ -130,21 +128,12 @@ def take(manager: Manager, instance: Instance, found: Found, memory_max: int | N
     return {"pid": pid, "uncounted": uncounted}
 
 
-def resident(pid: int) -> int:
-    """Bytes of a process in memory that no file backs; 0 when it is gone."""
-    try:
-        text = read_text(f"/proc/{pid}/status") or ""
-    except OSError:
-        return 0
-    found = re.search(r"^RssAnon:\s+(\d+) kB", text, re.M)
-    return int(found[1]) << 10 if found else 0
-
-
 def warning(instance: Instance, found: Found) -> str:
     """What a person should know of a process that is adopted."""
+    held = human(process.resident(found.process.pid, "RssAnon"))
     parts = [
         f"{_who(instance)} adopts process {found.process.pid} as it runs, as {found.around.user} and without the "
-        f"protection of a unit; the next restart makes it one. {human(resident(found.process.pid))} that it holds "
+        f"protection of a unit; the next restart makes it one. {held} that it holds "
         "already do not count against its limit."
     ]
     if any(word in ("--api-key",) for word in found.process.argv):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import NotProven
+from ..host import process
 
 # what llama-server takes for flags (common/arg.cpp) and keys
 _PREFIX, _NAMES = "LLAMA_ARG_", ("LLAMA_API_KEY",)
@@ -18,12 +19,7 @@ def unseen(pid: int, shown: Mapping[str, str]) -> list[str]:
 
     Empty too where the process is gone or belongs to somebody else.
     """
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            words = file.read().decode("utf-8", "replace").split("\0")
-    except OSError:
-        return []
-    found = dict(word.split("=", 1) for word in words if "=" in word)
+    found = process.environment(pid)
     foreign = (name for name, value in found.items() if shown.get(name) != value)
     return sorted(name for name in foreign if name.startswith(_PREFIX) or name in _NAMES)
 

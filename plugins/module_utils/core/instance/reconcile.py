@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import NotProven
-from ..files import read_json, read_text, write_json
+from ..files import read_json, write_json
 from ..host import process
 from ..tree import Tree
 from . import learned, residency
@@ -97,20 +96,10 @@ def processes(facts: Mapping[str, Any]) -> dict[str, dict[int, int | None]]:
 
 def _report(found: Residency, pid: int) -> dict[str, Any]:
     actual = {name: dict(cells) for name, cells in found.actual.items()}
-    resident = _resident(pid)
+    resident = process.resident(pid)
     if resident:
         actual.setdefault(residency.HOST, {})["process"] = resident
     return {"residency": found.verdict, "residency_reasons": list(found.reasons), "actual": actual}
-
-
-def _resident(pid: int) -> int:
-    """Bytes of a process in the memory of the host, pages of files among them; 0 when it is gone."""
-    try:
-        text = read_text(f"/proc/{pid}/status") or ""
-    except OSError:
-        return 0
-    match = re.search(r"^VmRSS:\s+(\d+) kB", text, re.M)
-    return int(match[1]) << 10 if match else 0
 
 
 def _path(tree: Tree, name: str) -> str:

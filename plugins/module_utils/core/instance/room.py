@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ..files import read_text
-from ..host import gpu
+from ..host import gpu, process
 from ..host.cgroup import limits
 from ..worker import known
 from . import naming, unit
@@ -110,7 +110,12 @@ class Room:
             if name in lent:
                 free[name], taken[name] = 0, f"the worker {lent[name]} lends it to another host"
         total, available = host_memory(self._root)
-        foreign = max(total - available - sum(_anonymous(self._root, pid) for pid in self._pids()), 0)
+        foreign = max(
+            total
+            - available
+            - sum(process.resident(pid, "RssAnon", os.path.join(self._root, "proc")) for pid in self._pids()),
+            0,
+        )
         planned = {other: record.needed for other, record in kept.items()}
         free[HOST] = max(total - total // _HOST_HEADROOM - foreign - sum(planned.values()), 0)
         taken[HOST] = _said(planned, foreign)
@@ -163,16 +168,6 @@ def host_memory(root: str = "/") -> tuple[int, int]:
     if allowed.memory_left is not None:
         available = min(available, allowed.memory_left)
     return total, min(available, total)
-
-
-def _anonymous(root: str, pid: int) -> int:
-    """Bytes of a process that no file backs; 0 when it is gone."""
-    try:
-        text = read_text(os.path.join(root, f"proc/{pid}/status")) or ""
-    except OSError:
-        return 0
-    found = re.search(r"^RssAnon:\s+(\d+) kB", text, re.M)
-    return int(found[1]) << 10 if found else 0
 
 
 def _said(planned: Mapping[str, int], foreign: int) -> str:
