@@ -66,7 +66,8 @@ def test_layers_lie_on_the_workers_that_the_plan_gave_them_to(site, port, worker
     asked = over(port, workers, tensor_split=[2, 1], plan={"exact": True})
     shown = site(asked)
     assert not shown["failed"], shown["msg"]
-    assert "warnings" not in shown  # the build, asked itself, agrees
+    [hint] = shown["warnings"]  # the build, asked itself, agrees; no other warning than this
+    assert "fits the memory of its own host" in hint
     chat = shown["instances"]["chat"]
     assert chat["residency"] == "verified", chat["residency_reasons"]
     assert "--device RPC0,RPC1 --gpu-layers 3 --split-mode layer --tensor-split 2,1 " in chat["command_line"]
@@ -146,7 +147,13 @@ def test_the_status_of_a_host_is_one_table(site, port, play):
     site(on_host(port))
     given = {"llama_root": str(site.root), "llama_scope": "user", "llama_manager": "supervisor"}
     run = play(REPOSITORY / "playbooks" / "status.yml", given)
+    assert run.rc == 2, run.output  # up, and not in this inventory
+    lines = [" ".join(line.split()) for line in run.result("Show them")["msg"]]
+    assert lines[0] == "host instance state residency build model memory tok/s endpoint age"
+    assert lines[1].startswith("localhost chat ready (unlisted) verified ") and " tiny " in lines[1]
+    assert f" http://127.0.0.1:{port} " in lines[1]
+    wanted = {"chat": {"model": "tiny", "port": port}}
+    listed = {**given, "llama_models": {"tiny": {"source": "builtin:tiny"}}, "llama_instances": wanted}
+    run = play(REPOSITORY / "playbooks" / "status.yml", listed)
     assert run.rc == 0, run.output
-    heads, row = (" ".join(line.split()) for line in run.result("Show them")["msg"])
-    assert heads == "name state residency share memory uptime boot kind endpoint model build"
-    assert row.startswith("chat ready verified 100% CPU ") and f"server http://127.0.0.1:{port} tiny " in row
+    assert "localhost chat ready verified" in " ".join(run.result("Show them")["msg"][1].split())
