@@ -65,7 +65,8 @@ package() { # builds, holds what users need, and nothing else
   in_copy ansible-galaxy collection build --output-path "$dist" || return
   listing=$(tar -tzf "$dist"/llamaops-llama_cpp-*.tar.gz) || return
   echo "$listing"
-  for wanted in plugins/modules/llama_build.py roles/llama_runtime/tasks/main.yml LICENSE README.md CHANGELOG.md; do
+  for wanted in plugins/modules/llama_build.py roles/llama_runtime/tasks/main.yml panel/llamaops_panel/__init__.py \
+    requirements/panel.txt LICENSE README.md CHANGELOG.md; do
     grep -qx "$wanted" <<<"$listing" || { echo "missing: $wanted"; return 1; }
   done
   ! grep -E '^(tests|\.ci|extensions/molecule|Makefile)(/|$)' <<<"$listing"
@@ -79,6 +80,7 @@ check "ansible-lint production" in_copy ansible-lint --offline
 check "ruff check" ruff check .
 check "ruff format" ruff format --check .
 check "mypy strict on the core" mypy --cache-dir=/dev/null # a stale cache finds faults that are not there
+check "mypy strict on the panel" mypy --config-file panel/mypy.ini --cache-dir=/dev/null
 check "shellcheck" shell_scripts
 check "antsibull-docs" in_copy antsibull-docs lint-collection-docs --plugin-docs --validate-collection-refs self .
 check "antsibull-changelog" in_copy antsibull-changelog lint
