@@ -448,7 +448,7 @@ manifest:
       description: Size and SHA-256 of each file.
       type: dict
     compile:
-      description: Seconds, jobs, whether ccache was there, and C(peak_memory), the bytes that the largest process had.
+      description: Seconds, C(cpu_seconds) of all processors, jobs, whether ccache was there, and C(peak_memory), the bytes that the largest process had.
       type: dict
     smoke:
       description: What the fresh server answered; of a GPU build also C(devices), those it listed, and C(on_device), the same proof on the first one.

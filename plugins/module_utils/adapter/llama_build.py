@@ -20,6 +20,7 @@ from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
 from ..core.build.means import RUNTIMES
 from ..core.build.speed import Gate
+from ..core.command import ended_by_sigterm
 from ..core.host import gpu
 from ..core.progress import Progress
 from ..core.tree import Tree
@@ -94,7 +95,8 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
     try:
-        outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"], progress.say)
+        with ended_by_sigterm():
+            outcome = building.ensure(tree, request, module.check_mode, params["lock_timeout"], progress.say)
     finally:
         progress.end()
     for warning in outcome.plan.warnings:

@@ -18,6 +18,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ansible.module_utils.common.respawn import has_respawned, respawn_module
 
+from ..core import command
 from ..core import tree as trees
 from ..core.errors import LlamaOpsError
 
@@ -34,6 +35,8 @@ def reporting(module: AnsibleModule) -> Iterator[None]:
         yield
     except LlamaOpsError as exc:
         module.fail_json(msg=str(exc), remedy=exc.remedy, **exc.details)
+    except command.Ended:
+        module.fail_json(msg="Ended by SIGTERM, and so is what it had started. Run this again to go on.")
     except OSError as exc:
         module.fail_json(
             msg=f"{exc.filename or 'The system'}: {exc.strerror or exc}.", exception=traceback.format_exc()

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import FrameType
 from typing import IO
 
 from .errors import CommandFailed, MissingTool
@@ -100,13 +102,53 @@ def run(
     return result
 
 
-def end_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process started by this module's rules (a session of its own) with all its children."""
+class Ended(BaseException):
+    """Somebody asked this process to end. No error: nothing may take it for one and go on."""
+
+
+@contextlib.contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While the block runs, SIGTERM raises `Ended` in it, so that no command outlives it; a second one kills at once.
+
+    A lost connection sends SIGHUP, if anything, and a job of a host has no terminal that could: it goes on.
+    """
+
+    def end(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise Ended
+
+    before = signal.signal(signal.SIGTERM, end)
     try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def end_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill a process started by this module's rules (a session of its own) with all its children.
+
+    Ninja gives each of its compilers a process group of its own, so the session counts. What is forked meanwhile is
+    found in the next round.
+    """
+    while alive := _members(process.pid):
+        for pid in alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        process.poll()  # a zombie is still listed
+        time.sleep(0.01)
     process.wait()
+
+
+def _members(session: int) -> list[int]:
+    """The processes of a session, but for zombies: each waits for its parent."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError, ValueError), open(f"/proc/{name}/stat", encoding="utf-8") as file:
+                state, _parent, _group, leader = file.read().rpartition(")")[2].split()[:4]
+                if int(leader) == session and state != "Z":
+                    found.append(int(name))
+    return found
 
 
 def tail(text: str, lines: int) -> str:

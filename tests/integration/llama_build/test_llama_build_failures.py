@@ -82,6 +82,32 @@ def test_killed_while_compiling_the_next_run_goes_on(upstream, root, build, tmp_
     assert names(root / "builds") == sorted([good, result["build_id"]])
 
 
+def test_sigterm_ends_the_compilers_too(upstream, root, build, tmp_path):
+    upstream.commit()
+    good = build(source=upstream.source())["build_id"]
+    flag = tmp_path / "flag"
+    upstream.commit(f"slow {flag}")
+    results = []
+    run = threading.Thread(target=lambda: results.append(build(source=upstream.source())))
+    run.start()
+    wait_for(Path(f"{flag}.started").exists)
+    os.kill(json.loads((root / ".lock").read_text())["pid"], signal.SIGTERM)
+    run.join()
+    assert results[0]["failed"] and "Ended by SIGTERM" in results[0]["msg"], results
+    assert active(root) == good and names(root / "builds") == [good]
+    left = [path for path in Path("/proc").glob("[0-9]*/cwd") if str(root) in _target(path)]
+    assert not left, [path.with_name("cmdline").read_text() for path in left]
+    flag.touch()
+    assert build(source=upstream.source(), lock_timeout=0)["changed"], "nobody holds the lock"
+
+
+def _target(link):
+    try:
+        return os.readlink(link)
+    except OSError:
+        return ""
+
+
 def test_two_runs_at_once(upstream, root, build, tmp_path):
     flag = tmp_path / "flag"
     upstream.commit(f"slow {flag}")

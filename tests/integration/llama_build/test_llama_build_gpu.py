@@ -139,3 +139,4 @@ def test_two_builds_of_one_recipe_are_equal_byte_for_byte(upstream, tmp_path, ho
     ]
     assert programs[0] == programs[1]
     assert made[0]["manifest"]["compile"]["peak_memory"] > 1 << 20
+    assert made[0]["manifest"]["compile"]["cpu_seconds"] > 0

@@ -170,6 +170,7 @@ def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: in
         "build_number": number,
         "compile": {
             "ccache": "ccache" in tools.programs,
+            "cpu_seconds": round(done.cpu_seconds, 1),
             "jobs": done.jobs,
             "peak_memory": done.peak,
             "seconds": round(done.seconds, 1),

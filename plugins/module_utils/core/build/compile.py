@@ -39,12 +39,13 @@ _NOISE = re.compile(r"^\[\d+/\d+\]|^FAILED: |^\s*$")
 class Compiled:
     """What was compiled.
 
-    :param tools: the programs' names. :param seconds: how long it took. :param jobs: how many compilers ran at once.
-    :param peak: bytes of memory that the largest process of the run had at once.
+    :param tools: the programs' names. :param seconds: how long it took, `cpu_seconds` how long processors worked on it.
+    :param jobs: how many compilers ran at once. :param peak: bytes of memory that the largest process of the run had.
     """
 
     tools: tuple[str, ...]
     seconds: float
+    cpu_seconds: float
     jobs: int
     peak: int
 
@@ -95,9 +96,11 @@ def compile_tree(
         with ninja.watched(log_path(tree), log.tell(), progress):
             # not while it is configured: ggml takes it for a sign to switch instruction sets off
             date = {"SOURCE_DATE_EPOCH": flags.EPOCH}
+            before_it = resource.getrusage(resource.RUSAGE_CHILDREN)
             done = step(cmake, "--build", _folder(tree), "-j", str(jobs), "--target", *wanted, **date)
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return Compiled(tuple(wanted), done.seconds, jobs, peak)
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = used.ru_utime + used.ru_stime - before_it.ru_utime - before_it.ru_stime
+    return Compiled(tuple(wanted), done.seconds, cpu_seconds, jobs, used.ru_maxrss * 1024)
 
 
 def log_path(tree: Tree) -> str:
