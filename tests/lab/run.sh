@@ -68,7 +68,9 @@ for scenario in "${scenarios[@]}"; do
     echo "ok      $scenario: $said"
   else
     failed=$((failed + (${bad:-0} > 0 ? bad : 1)))
-    cat "$logs/$scenario.log" || true
+    echo "---- $scenario: what failed, and the end of $logs/$scenario.log"
+    grep -E '^(E  |FAILED|ERROR|fatal:|failed:|\[ERROR\])' "$logs/$scenario.log" | cut -c1-1000 | head -n 60 || true
+    tail -n 30 "$logs/$scenario.log" | cut -c1-300 || true
     echo "FAILED  $scenario: $said"
   fi
 done
