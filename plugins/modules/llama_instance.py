@@ -166,6 +166,9 @@ options:
           force:
             description: Launch although the plan does not fit.
             type: bool
+          allow_mismatch:
+            description: Let it serve although it lies elsewhere than planned, for example since an option moves tensors.
+            type: bool
       jinja:
         description: Whether chat templates are read by Jinja. The default is upstream's.
         type: bool
@@ -455,7 +458,7 @@ instances:
       description:
         - Whether the buffers that the server named at its start, and the driver of its GPUs, show it where the plan put it.
         - V(verified), V(mismatch) or V(unknown). A start that ends in V(mismatch) fails, and what ran before runs again, unless
-          C(force) is set in O(instances[].plan).
+          C(allow_mismatch) is set in O(instances[].plan).
       type: str
       returned: when the instance runs
       sample: verified

@@ -93,7 +93,7 @@ def test_tensors_moved_by_an_option_are_found_and_what_ran_before_runs_again(sit
     assert failed["failed"] and failed["restored"]
     assert "elsewhere than planned" in failed["msg"] and workers[0] in failed["msg"]
     assert "--device none" in Path(info()["unit"]).read_text()
-    allowed = site(over(port, workers, options=moved, plan={"force": True}))
+    allowed = site(over(port, workers, options=moved, plan={"allow_mismatch": True}))
     assert not allowed["failed"], allowed["msg"]
     assert allowed["instances"]["chat"]["residency"] == "mismatch"
     assert info()["residency"] == "mismatch" and "holds" in " ".join(info()["residency_reasons"])

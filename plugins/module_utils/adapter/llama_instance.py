@@ -50,6 +50,7 @@ PLAN = {
     "ctx_floor": {"type": "int"},
     "exact": {"type": "bool"},
     "force": {"type": "bool"},
+    "allow_mismatch": {"type": "bool"},
 }
 # the fields of an instance; those of `raw` take several forms, which the core checks
 ITEM: dict[str, dict[str, Any]] = {

@@ -117,7 +117,7 @@ def reasons(wanted: Instance | None, there: Mapping[str, Any] | None, cordon: st
         found.append(f"It is {there.get('state')}: {there.get('detail', '')}".rstrip(": ") + ".")
     if not there.get("enabled", True):
         found.append("It would not start at boot.")
-    if there.get("residency") == "mismatch" and not wanted.plan.force:
+    if there.get("residency") == "mismatch" and not wanted.plan.allow_mismatch:
         found.append(f"It lies elsewhere than planned: {' '.join(there.get('residency_reasons') or ())}".rstrip(": "))
     if wanted.model and there.get("model", wanted.model) != wanted.model:
         found.append(f"It serves {there['model']}, and the inventory says {wanted.model}: run deploy.")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,8 +15,9 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, front, keyfile, launch, naming, planning, router, unit, written
+from . import adoption, front, keyfile, launch, naming, planning, previous, router, running, unit, written
 from .definition import Instance
+from .previous import Previous
 from .processes import EXTERNAL, Found
 from .service import Manager, Status
 from .way import Way, choose
@@ -31,7 +31,8 @@ class Step:
     `written` is when the unit file was written, in seconds since the epoch. `remains` says that something
     besides the unit is there. `keys_running` is what the process was started with, where that can be seen.
     `adoptee` is the process to be taken over, or left to the service that has it. `successor` says that a change that
-    was cut off left a server beside it, `held` that its front holds requests back.
+    was cut off left a server beside it, `held` that its front holds requests back; `previous` is what such a change
+    kept of what was proven before.
     """
 
     instance: Instance
@@ -53,6 +54,7 @@ class Step:
     adoptee: Found | None = None
     successor: bool = False
     held: bool = False
+    previous: Previous | None = None
     way: Way | None = None
 
     @property
@@ -145,11 +147,12 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         keys_after=_keys_after(instance, keys, keys_before, adoptee),
         keys_running=keys_before or (keyfile.credential(instance.name, manager.hardening) if status.active else None),
         presets_before=files.read_text(router.presets_path(tree, instance.name)),
-        written=_mtime(path),
+        written=running.written(path),
         remains=remains or status.active,
         adoptee=adoptee,
         successor=os.path.exists(manager.path(naming.successor(instance.name))),
         held=instance.wanted and front.gate(instance).held(),
+        previous=previous.read(tree, instance.name),
     )
 
 
@@ -183,7 +186,9 @@ def _launches(
     for step in there:
         made = parts[step.name]
         before = step.before or launch.remembered(tree, step.name)
-        plans.ask(step.instance, made.build, made.files[0], before, step.status.active or step.status.enabled)
+        stands = [(before, step.status.active or step.status.enabled)]
+        stands += [(step.previous.unit, True)] if step.previous else []
+        plans.ask(step.instance, made.build, made.files[0], stands)
     for step in there:
         try:
             record = plans.record(step.name)
@@ -218,7 +223,7 @@ def decide(step: Step) -> Step:
     actions += ["keys"] if step.keys_before != step.keys_after else []
     actions += ["presets"] if step.presets_before != step.presets_after else []
     if not instance.wanted:
-        actions += ["stop"] if active or step.successor else []
+        actions += ["stop"] if active or step.successor or step.previous else []
         actions += ["disable"] if step.status.enabled and "write" not in actions else []
         return _with(step, actions)
     if step.adoptee is not None:
@@ -230,9 +235,9 @@ def decide(step: Step) -> Step:
         actions.append("restart")
     elif not step.status.enabled:
         actions.append("enable")
-    if active and "restart" not in actions and (step.held or step.successor):
+    if active and "restart" not in actions and (step.held or step.successor or step.previous):
         actions.append("admit")
-    newer = step.before not in (None, step.after) or _later(step.written, step.status) or step.status.adopted
+    newer = step.before not in (None, step.after) or running.older(step.status, step.written) or step.status.adopted
     pending = active and "restart" not in actions and (due or newer)
     return _with(step, actions, pending)
 
@@ -256,32 +261,10 @@ def _essential_change(step: Step) -> bool:
     if (step.keys_running or step.keys_before) != step.keys_after or step.after is None:
         return True
     if step.before is None:  # a unit file that was deleted is the same again when the process does what it says
-        return step.launch is None or not _process_matches(step.status, step.launch)
+        return step.launch is None or not running.matches(step.status, step.launch)
     if unit.identity(step.before) != unit.identity(step.after):
         return True
-    return step.status.active and step.launch is not None and not _process_matches(step.status, step.launch)
-
-
-def _process_matches(status: Status, wanted: unit.Launch) -> bool:
-    """Does a process run exactly this command, and was it started after its key file was written?"""
-    try:
-        with open(f"/proc/{status.pid}/cmdline", "rb") as file:
-            argv = file.read().decode("utf-8", "replace").split("\0")[:-1]
-    except OSError:
-        return False
-    return argv == list(wanted.command.argv) and not (wanted.key_file and _later(_mtime(wanted.key_file), status))
-
-
-def _mtime(path: str) -> float:
-    try:
-        return os.stat(path).st_mtime
-    except OSError:
-        return 0.0
-
-
-def _later(written: float, status: Status) -> bool:
-    """Was a file written after a process began? A time in the future is a clock that was set, and says nothing."""
-    return 0 < status.started + 1 < written <= time.time()
+    return step.status.active and step.launch is not None and not running.matches(step.status, step.launch)
 
 
 def _check_port(step: Step, leaving: set[int]) -> None:

@@ -15,8 +15,23 @@ from .. import files
 from ..errors import LlamaOpsError, NotProven, joined
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, ambient, front, launch, logreason, probe, proof, reconcile, router, successor, swap, unit
+from . import (
+    adoption,
+    ambient,
+    front,
+    launch,
+    logreason,
+    previous,
+    probe,
+    proof,
+    reconcile,
+    router,
+    startfiles,
+    successor,
+    swap,
+)
 from .change import Step
+from .previous import Previous
 from .record import Record
 from .service import Manager
 from .way import BESIDE
@@ -68,7 +83,7 @@ def _make_way(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     swap.tidy(tree, manager, step)
     if _alone(step):
         return {}
-    _write_files(tree, step)
+    _write(tree, step)
     return _retire(tree, manager, step)
 
 
@@ -78,10 +93,12 @@ def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts)
     if _beside(step) and successor.unit_text(manager, step.name) is None:
         _start_beside(tree, manager, step, facts)
     if _alone(step):
-        _write_files(tree, step)
+        _write(tree, step)
         done = _retire(tree, manager, step)
     if {"start", "restart"} & set(step.actions):
-        done = {**done, **_launch(tree, manager, step, facts)}
+        done = {**done, **_launch(tree, manager, step, partial(_come_up, tree, manager, step, facts))}
+    elif "admit" in step.actions and step.previous:  # the run that started it was cut off before its proof
+        done = _launch(tree, manager, step, partial(_confirm, tree, manager, step))
     elif "adopt" in step.actions and step.adoptee:
         done = _adopt(manager, step)
     elif "presets" in step.actions and step.status.active:
@@ -90,10 +107,20 @@ def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts)
         done = _still_healthy(tree, manager, step)
     if {"start", "restart", "admit"} & set(step.actions):
         swap.settle(tree, manager, step, step.instance.url, swap.first_key(step.keys_after))
+    if step.actions:
+        previous.forget(tree, step.name)
     # now that it is proven, or is to stand still; what was deleted comes back, for it is derived from the unit
     if "write" in step.actions or not launch.remembered(tree, step.name):
-        _remember(tree, manager, step)
+        reconcile.remember(tree, manager, step.launch)
     return done
+
+
+def _write(tree: Tree, step: Step) -> None:
+    """Write what a start reads; what served until now is kept till the change is proven."""
+    if "restart" in step.actions and step.status.active and step.before is not None:
+        beside = {name: text for name, text in step.beside_before.items() if text is not None}
+        previous.keep(tree, step.name, Previous(step.before, beside, step.keys_before, step.presets_before))
+    startfiles.write(tree, step)
 
 
 def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
@@ -106,6 +133,7 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
         successor.remove(tree, manager, step.name)
     if "remove" in step.actions:
         manager.remove(step.name)
+        previous.forget(tree, step.name)
         files.remove_file(launch.key_path(tree, step.name))
         files.remove_file(os.path.join(launch.folder(tree, step.name), "instance.json"))
         files.remove_file(router.presets_path(tree, step.name))
@@ -117,16 +145,10 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
         manager.stop(step.name)
     if "write" in step.actions and step.after is not None:
         manager.install(step.name, step.after, step.beside)
-        _restored(step, manager.path(step.name))
+        startfiles.as_old_as_its_process(step, manager.path(step.name))
     if step.actions:
         manager.enable(step.name, step.instance.wanted)
     return done
-
-
-def _restored(step: Step, path: str) -> None:
-    """A file that says what already runs is as old as the process; a younger one would call for a restart."""
-    if step.restores and step.status.started and os.path.exists(path):
-        os.utime(path, (step.status.started, step.status.started))
 
 
 def _adopt(manager: Manager, step: Step) -> dict[str, Any]:
@@ -145,7 +167,7 @@ def _start_beside(tree: Tree, manager: Manager, step: Step, facts: reconcile.Fac
     """Have the new server prove itself beside the one that runs, and send requests to it."""
     beside = successor.step(tree, manager, step)
     try:
-        _write_key_file(tree, beside.name, beside.keys_after)
+        startfiles.write_keys(tree, beside.name, beside.keys_after)
         manager.install(beside.name, beside.after or "", beside.beside)
         _come_up(tree, manager, beside, facts)
         swap.hand_over(step, beside)
@@ -156,19 +178,23 @@ def _start_beside(tree: Tree, manager: Manager, step: Step, facts: reconcile.Fac
         raise _not_proven(step, exc, "The server that ran before serves on. ", True) from exc
 
 
-def _launch(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
+def _launch(tree: Tree, manager: Manager, step: Step, come_up: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        return _come_up(tree, manager, step, facts)
+        return come_up()
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
-        restored = _restore(tree, manager, step)
-        if restored:
-            swap.settle(tree, manager, step, swap.url_of(step.before, step), swap.first_key(step.keys_before))
+        old = previous.read(tree, step.name)
+        restored = old is not None and _restore(tree, manager, step, old)
+        if old is not None and restored:
+            swap.settle(tree, manager, step, swap.url_of(old.unit, step), swap.first_key(old.keys))
+            previous.forget(tree, step.name)
             now = "The unit that ran before runs again. "
         elif successor.unit_text(manager, step.name) is not None:
             now = "It is stopped; what was started beside it serves on, until a further run. "
         else:
             now = "It is stopped. "
+        if old is None:
+            manager.enable(step.name, False)
         raise _not_proven(step, exc, now, restored) from exc
 
 
@@ -218,7 +244,7 @@ def _reload(tree: Tree, step: Step) -> dict[str, Any]:
     try:
         return router.reload(step.instance.url, step.instance, swap.first_key(step.keys_after), seconds)
     except NotProven as exc:
-        _write_presets(tree, step.name, step.presets_before)
+        startfiles.write_presets(tree, step.name, step.presets_before)
         with contextlib.suppress(probe.ProbeError):
             probe.models(step.instance.url, swap.first_key(step.keys_after), seconds, reload=True)
         raise NotProven(
@@ -239,59 +265,19 @@ def _still_healthy(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     return {"placement": reconcile.standing(tree, manager, step.name, record, step.status.pid)}
 
 
-def _restore(tree: Tree, manager: Manager, step: Step) -> bool:
-    """Bring back the unit that was proven before. True if it answers again."""
-    if not step.status.active or step.before is None:
-        manager.enable(step.name, False)
-        return False
-    _write_key_file(tree, step.name, step.keys_before)
-    _write_presets(tree, step.name, step.presets_before)
-    manager.install(step.name, step.before, {name: text for name, text in step.beside_before.items() if text})
+def _confirm(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
+    """The proof of a server that runs already."""
+    placed = _still_healthy(tree, manager, step)
+    seconds = float(step.launch.start_timeout if step.launch else 60)
+    reconcile.insist(step.launch, placed["placement"])
+    return {**placed, **proof.prove(step.instance, swap.first_key(step.keys_after), seconds)}
+
+
+def _restore(tree: Tree, manager: Manager, step: Step, old: Previous) -> bool:
+    """Bring back what was proven before. True if it answers again."""
+    startfiles.write_keys(tree, step.name, old.keys)
+    startfiles.write_presets(tree, step.name, old.presets)
+    manager.install(step.name, old.unit, old.beside)
     seconds = max(60, step.launch.start_timeout if step.launch else 0)
     manager.start(step.name, seconds)
-    return probe.wait_ready(swap.url_of(step.before, step), seconds) == probe.READY
-
-
-def _write_files(tree: Tree, step: Step) -> None:
-    """What a server reads at its start beside its model: the keys, the presets of a router."""
-    if "keys" in step.actions:
-        _write_key_file(tree, step.name, step.keys_after)
-        _restored(step, launch.key_path(tree, step.name))
-    if "presets" in step.actions:
-        _write_presets(tree, step.name, step.presets_after)
-
-
-def _write_key_file(tree: Tree, name: str, text: str | None) -> None:
-    path = launch.key_path(tree, name)
-    if text is None:
-        files.remove_file(path)
-    else:
-        files.write_text(path, text, 0o600)
-
-
-def _write_presets(tree: Tree, name: str, text: str | None) -> None:
-    path = router.presets_path(tree, name)
-    if text is None:
-        files.remove_file(path)
-    else:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        files.write_text(path, text)
-
-
-def _remember(tree: Tree, manager: Manager, step: Step) -> None:
-    """Write instance.json: the same facts as the unit, for people and programs; it can be deleted any time."""
-    if step.launch is None:
-        return
-    os.makedirs(launch.folder(tree, step.name), exist_ok=True)
-    path = os.path.join(launch.folder(tree, step.name), "instance.json")
-    document = {
-        **reconcile.start_of(tree, step.name),
-        "schema": unit.SCHEMA,
-        "unit": manager.path(step.name),
-        "manager": manager.kind,
-        "facts": dict(step.launch.facts),
-        "command": list(step.launch.command.argv),
-        "environment": dict(step.launch.command.env),
-        "command_line": step.launch.command.line,
-    }
-    files.write_json(path, document)
+    return probe.wait_ready(swap.url_of(old.unit, step), seconds) == probe.READY

@@ -20,6 +20,7 @@ from ..names import check_keys
 from . import network, values
 
 SOCKET = "/run/llama-front/admin.sock"
+UNIT = "llama-front.service"
 KEYS = ("port", "bind", "wait")
 WAIT = 600  # seconds a request waits for a server that is being replaced
 _MAINTENANCE = 0x01 | 0x02 | 0x20  # forced, inherited, by name: bits of srv_admin_state (management guide)

@@ -60,12 +60,14 @@ class PlanRules:
     """What the planner may do: the rungs it may use, the context in tokens below which it may not go.
 
     :param exact: also ask the build what it would take. :param force: launch although the plan does not fit.
+    :param allow_mismatch: let it serve although it lies elsewhere than planned.
     """
 
     allow: tuple[str, ...] = ()
     ctx_floor: int = 4096
     exact: bool = False
     force: bool = False
+    allow_mismatch: bool = False
 
 
 def devices(where: str, value: Any) -> Devices | None:
@@ -119,6 +121,7 @@ def rules(where: str, value: Any) -> PlanRules:
         ctx_floor=values.number(where, "plan.ctx_floor", given.get("ctx_floor", 4096), 256, 1 << 30),
         exact=values.switch(where, "plan.exact", given.get("exact", False)),
         force=values.switch(where, "plan.force", given.get("force", False)),
+        allow_mismatch=values.switch(where, "plan.allow_mismatch", given.get("allow_mismatch", False)),
     )
 
 

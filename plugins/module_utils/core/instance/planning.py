@@ -63,14 +63,17 @@ class Plans:
         self._records: dict[str, Record] = {}
         self.warnings: dict[str, list[str]] = {}
 
-    def ask(self, instance: Instance, build: Build, files: Served, before: str | None, alive: bool) -> None:
-        """Take up the question of an instance; its plan stands if it answers that one, see `planned.standing`."""
+    def ask(self, instance: Instance, build: Build, files: Served, stands: Sequence[tuple[str | None, bool]]) -> None:
+        """Take up the question of an instance; a plan that answers it stands.
+
+        :param stands: units, and whether each is alive, see `planned.standing`; the first that answers counts.
+        """
         if instance.kind not in planned.PLANNED:
             return
         question = planned.ask(instance, build, files, self._room)
         self._questions[instance.name] = question
-        record = planned.standing(question, before, alive)
-        if record is not None:
+        found = [planned.standing(question, text, alive) for text, alive in stands]
+        for record in [record for record in found if record is not None][:1]:
             self._keep(instance, record)
 
     def record(self, name: str) -> Record | None:

@@ -19,7 +19,7 @@ from .launch import folder
 from .record import Record
 from .residency import Residency
 from .service import Manager
-from .unit import Launch
+from .unit import SCHEMA, Launch
 
 Facts = Callable[[], Mapping[str, Any]]
 _PATIENCE = 3.0  # seconds that a journal may need to show what a server has written
@@ -33,7 +33,7 @@ def after_start(
     :param mark: the end of the log before the start.
     :param facts: reads the devices of the host, as `gpu.read` does; called when devices of this host are in use.
     :param speed: what it generated in its proof, in tokens a second; noted for whoever asks later.
-    :raises NotProven: it lies elsewhere than planned, unless `plan.force` allows it.
+    :raises NotProven: see `insist`.
     """
     name = launch.instance.name
     record = Record.of(launch.facts)
@@ -45,13 +45,23 @@ def after_start(
     learned.remember(tree, record.local, read.get("driver"), launch.facts["Build"], residency.overheads(found))
     report = _report(found, pid)
     _write(tree, name, {"pid": pid, "started": process.start_time(pid), "speed": speed, **report})
-    if found.verdict == residency.MISMATCH and not launch.instance.plan.force:
-        raise NotProven(
-            f"it lies elsewhere than planned: {' '.join(found.reasons)} "
-            "Look for options that move tensors, or allow it by plan: {force: true}",
-            log=manager.log(name, mark)[-4000:],
-        )
+    insist(launch, report, lambda: manager.log(name, mark))
     return report
+
+
+def insist(launch: Launch | None, report: Mapping[str, Any], log: Callable[[], str] = str) -> None:
+    """Refuse a server that lies elsewhere than planned.
+
+    :param report: what `after_start` and `standing` return. :param log: what it wrote.
+    :raises NotProven: says where, unless `plan.allow_mismatch` allows it.
+    """
+    if report["residency"] != residency.MISMATCH or (launch and launch.instance.plan.allow_mismatch):
+        return
+    raise NotProven(
+        f"it lies elsewhere than planned: {' '.join(report['residency_reasons'])} "
+        "Look for options that move tensors, or allow it by plan: {allow_mismatch: true}",
+        log=log()[-4000:],
+    )
 
 
 def standing(tree: Tree, manager: Manager, name: str, record: Record | None, pid: int) -> dict[str, Any]:
@@ -110,6 +120,25 @@ def start_of(tree: Tree, name: str) -> dict[str, Any]:
     """The part of instance.json that is noted here."""
     kept = _kept(tree, name)
     return {"start": kept} if kept else {}
+
+
+def remember(tree: Tree, manager: Manager, launch: Launch | None) -> None:
+    """Write instance.json: the same facts as the unit, for people and programs; it can be deleted any time."""
+    if launch is None:
+        return
+    name = launch.instance.name
+    os.makedirs(folder(tree, name), exist_ok=True)
+    document = {
+        **start_of(tree, name),
+        "schema": SCHEMA,
+        "unit": manager.path(name),
+        "manager": manager.kind,
+        "facts": dict(launch.facts),
+        "command": list(launch.command.argv),
+        "environment": dict(launch.command.env),
+        "command_line": launch.command.line,
+    }
+    write_json(_path(tree, name), document)
 
 
 def _kept(tree: Tree, name: str) -> dict[str, Any]:

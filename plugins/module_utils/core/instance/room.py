@@ -18,7 +18,7 @@ from ..files import read_text
 from ..host import gpu, process
 from ..host.cgroup import limits
 from ..worker import known
-from . import naming, unit
+from . import front, naming, unit
 from .record import Record
 from .service import Manager
 
@@ -111,9 +111,7 @@ class Room:
                 free[name], taken[name] = 0, f"the worker {lent[name]} lends it to another host"
         total, available = host_memory(self._root)
         foreign = max(
-            total
-            - available
-            - sum(process.resident(pid, "RssAnon", os.path.join(self._root, "proc")) for pid in self._pids()),
+            total - available - sum(process.resident(pid, "RssAnon", self._proc) for pid in self._pids()),
             0,
         )
         planned = {other: record.needed for other, record in kept.items()}
@@ -153,7 +151,13 @@ class Room:
         return {name: found for name, found in self._all().items() if naming.instance_of(name) not in self._listed}
 
     def _pids(self) -> list[int]:
-        return [pid for _record, pid in self._all().values() if pid]
+        """Our processes; the front is one, and grows with the requests that wait while a server is replaced."""
+        servers = [pid for _record, pid in self._all().values() if pid]
+        return servers + [pid for pid in process.pids(self._proc) if process.unit_of(pid, self._proc) == front.UNIT]
+
+    @property
+    def _proc(self) -> str:
+        return os.path.join(self._root, "proc")
 
 
 def host_memory(root: str = "/") -> tuple[int, int]:

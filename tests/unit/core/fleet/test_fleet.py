@@ -84,7 +84,10 @@ def test_what_is_not_as_wanted_says_why(given, word):
         },
         {"there": {}, "instances": {"chat": {**CHAT, "state": "absent"}}},
         {"there": {}, "instances": {}},
-        {"instances": {"chat": {**CHAT, "plan": {"force": True}}}, "there": {"chat": ready(residency="mismatch")}},
+        {
+            "instances": {"chat": {**CHAT, "plan": {"allow_mismatch": True}}},
+            "there": {"chat": ready(residency="mismatch")},
+        },
         {"instances": {"chat": {**CHAT, "memory_max": "4GiB"}}},
     ],
 )

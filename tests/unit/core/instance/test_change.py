@@ -18,9 +18,11 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance i
     cmdline,
     definition,
     naming,
+    previous,
     unit,
 )
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.change import Step
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.previous import Previous
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.supervisor import Supervisor
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
@@ -137,6 +139,8 @@ def test_a_changed_watchdog_is_written_and_nothing_waits_for_a_restart():
         ({"successor": True}, RUNS, OLD, ("admit",)),
         ({"held": True}, STOPPED, OLD, ("start",)),  # which ends in letting requests go on, too
         ({"held": True, "successor": True}, RUNS, NEW, ("write", "restart")),
+        ({"previous": Previous(NEW)}, RUNS, OLD, ("admit",)),  # which ends in the proof that is missing
+        ({"previous": Previous(OLD)}, Status(False, waiting=True, enabled=True), NEW, ("write", "start")),
     ],
 )
 def test_what_a_change_that_was_cut_off_left_is_put_right(left, status, after, actions):
@@ -147,6 +151,21 @@ def test_what_a_change_that_was_cut_off_left_is_put_right(left, status, after, a
 def test_a_server_left_beside_one_that_shall_stand_still_is_stopped():
     item = definition.read({"name": "chat", "model": "tiny", "port": 8080, "state": "stopped"})
     assert change.decide(Step(item, (), Status(False), OLD, OLD, successor=True)).actions == ("stop",)
+    assert change.decide(Step(item, (), Status(False), OLD, OLD, previous=Previous(OLD))).actions == ("stop",)
+
+
+def test_what_was_proven_last_is_kept_until_the_change_is_over_and_its_keys_are_nobody_elses(tmp_path):
+    tree = Tree(str(tmp_path), "user")
+    proven = Previous("unit one", {"/w": "watches"}, "key\n", None)
+    previous.keep(tree, "chat", proven)
+    assert Path(previous.path(tree, "chat")).stat().st_mode & 0o777 == 0o600
+    previous.keep(tree, "chat", Previous("of a run that was killed, and never proven"))
+    assert previous.read(tree, "chat") == proven
+    previous.forget(tree, "chat")
+    assert previous.read(tree, "chat") is None
+    Path(previous.path(tree, "chat")).write_text('{"schema": 99, "unit": "x"}')
+    with pytest.raises(InvalidInput, match="schema 99"):
+        previous.read(tree, "chat")
 
 
 def test_what_is_started_beside_an_instance_is_none_itself(tmp_path):

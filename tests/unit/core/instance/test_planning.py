@@ -55,6 +55,7 @@ class Host:
         self.folder, self.plant = folder, plant
         self.gpus: list[dict] = []
         self.driver = "580.1"
+        self.kept: str | None = None  # a unit that was proven before a change that was cut off
         self.builds = {}
         self.memory(256)
         (folder / "root" / "cache").mkdir(parents=True)
@@ -102,7 +103,9 @@ class Host:
             path = Path(self.manager.path(item.name))
             before = path.read_text() if path.exists() else None
             files = served.find(self.tree, item, headers=False)
-            plans.ask(item, self.build(backend), files, before, "autostart=true" in (before or ""))
+            plans.ask(
+                item, self.build(backend), files, [(before, "autostart=true" in (before or "")), (self.kept, True)]
+            )
         return plans, {item.name: plans.record(item.name) for item in there}
 
     def install(self, *entries: dict, backend: str = "cuda") -> dict[str, Record]:
@@ -291,6 +294,34 @@ def test_what_stood_still_is_planned_anew_before_it_starts(host):
     host.install({**entry, "name": "two"})
     with pytest.raises(planning.DoesNotFit):
         host.plan(entry)
+
+
+def test_a_plan_that_was_proven_before_a_killed_change_stands_without_any_room(host):
+    host.gpu("GPU-a", 24)
+    entry = {"name": "one", "model": host.model("llama3.1-8b"), "ctx_size": 65536}
+    proven = host.install(entry)["one"]
+    host.kept = Path(host.manager.path("one")).read_text()
+    host.install({**entry, "ctx_size": 4096})  # the unit of the change, whose server never came up
+    host.gpu("GPU-a", 24, 1)
+    assert host.plan(entry)["one"] == proven
+    host.kept = None
+    with pytest.raises(planning.DoesNotFit):
+        host.plan(entry)
+
+
+def test_a_front_with_many_requests_waiting_takes_no_room_from_its_own_server(host):
+    entry = {"name": "chat", "model": host.model("llama3.1-8b"), "ctx_size": 8192, "devices": "none"}
+    host.memory(10, 2)
+    with pytest.raises(planning.DoesNotFit, match="belong to others"):
+        host.plan(entry, backend="cpu")
+    for pid, service in ((7, "other.service"), (8, "llama-front.service")):
+        host.plant(
+            {f"proc/{pid}/status": f"RssAnon: {7 << 20} kB\n", f"proc/{pid}/cgroup": f"0::/system.slice/{service}\n"}
+        )
+        if pid == 7:
+            with pytest.raises(planning.DoesNotFit):
+                host.plan(entry, backend="cpu")
+    assert host.plan(entry, backend="cpu")
 
 
 def test_without_a_device_the_memory_of_the_host_is_what_there_is(host):
