@@ -47,10 +47,19 @@ options:
     elements: str
     default: []
   elsewhere:
-    description: Names of instances of other hosts, which may stand in O(restart) too and mean nothing here.
+    description: Names of instances of other hosts, which may stand in O(restart) and O(only) too and mean nothing here.
     type: list
     elements: str
     default: []
+  only:
+    description: Names of instances; the others are left out. By default there are all of them.
+    type: list
+    elements: str
+    default: []
+  state:
+    description: What the instances of O(only) shall be, whatever the inventory says. By default what it says.
+    type: str
+    default: ""
 """
 
 EXAMPLES = r"""
@@ -76,9 +85,11 @@ def merge(
     models: Mapping[str, Any] | None = None,
     restart: Sequence[str] = (),
     elsewhere: Sequence[str] = (),
+    only: Sequence[str] = (),
+    state: str = "",
 ) -> list[dict[str, Any]]:
     try:
-        return merge_instances(dict(zip(names, values)), defaults or {}, models or {}, restart, elsewhere)
+        return merge_instances(dict(zip(names, values)), defaults or {}, models or {}, restart, elsewhere, only, state)
     except LlamaOpsError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

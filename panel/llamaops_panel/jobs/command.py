@@ -15,15 +15,10 @@ _PATTERN = set(" ,:&!*?[]~@/\\'\"$`;|<>(){}") | {chr(code) for code in range(32)
 
 
 def line(
-    playbook: str, inventory: Sequence[str], hosts: Sequence[str], variables: Mapping[str, Any], check: bool
+    playbook: str, sources: Sequence[str], hosts: Sequence[str], variables: Mapping[str, Any], check: bool
 ) -> list[str]:
     """The words of the command. Variables are one word of JSON, so that their types survive."""
-    words = [
-        "ansible-playbook",
-        *(word for path in inventory for word in ("-i", path)),
-        f"llamaops.llama_cpp.{playbook}",
-    ]
-    words += ["--limit", ",".join(hosts)]
+    words = ["ansible-playbook", *sources, f"llamaops.llama_cpp.{playbook}", "--limit", ",".join(hosts)]
     if variables:
         words += ["-e", json.dumps(variables, sort_keys=True, ensure_ascii=False)]
     return [*words, *(["--check"] if check else []), "--diff"]

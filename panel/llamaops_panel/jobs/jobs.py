@@ -42,6 +42,7 @@ class Jobs:
     :param inventory: what `-i` names, as the operator gave it.
     :param project: the folder in which playbooks run: that of the operator's ansible.cfg.
     :param hosts: the names of the hosts of the inventory, as they are now.
+    :param extra: further words of every command line, such as --vault-password-file and its path.
     """
 
     def __init__(
@@ -52,18 +53,19 @@ class Jobs:
         project: Path,
         hosts: Callable[[], Collection[str]],
         *,
+        extra: Sequence[str] = (),
         keep: int = KEEP,
         grace: float = GRACE,
     ) -> None:
         self._folder, self._store, self._inventory, self._project = folder, store, list(inventory), project
-        self._hosts, self._keep, self._grace = hosts, keep, grace
+        self._hosts, self._extra, self._keep, self._grace = hosts, list(extra), keep, grace
         self._open: dict[str, Job] = {}
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._started: dict[str, subprocess.Popen[bytes]] = {}
 
     async def start(self) -> None:
         """Find again what ran and what waited when the panel ended."""
-        for job in await asyncio.to_thread(self._store.open):
+        for job in await self._store.open():
             self._open[job.id] = job
             if job.state == RUNNING:
                 self._follow(job)
@@ -93,7 +95,8 @@ class Jobs:
         variables = operation.variables(given)
         if op == "support":
             variables["dest"] = str(self._folder.parent / "support")
-        return command.line(operation.playbook, self._inventory, named, variables, check)
+        sources = [*(word for path in self._inventory for word in ("-i", path)), *self._extra]
+        return command.line(operation.playbook, sources, named, variables, check)
 
     async def submit(self, op: str, hosts: Sequence[str], given: Mapping[str, Any], *, check: bool, by: str) -> Job:
         """Ask for a job. It begins as soon as no change before it works on one of its hosts.
@@ -115,7 +118,8 @@ class Jobs:
             command=tuple(words),
             created=now,
         )
-        await asyncio.to_thread(self._write, job)
+        await asyncio.to_thread(self._make_folder, job)
+        await self._store.save(job)
         self._open[job.id] = job
         await self._advance()
         return self.get(job.id)
@@ -127,9 +131,8 @@ class Jobs:
         """
         job = self.get(job_id)
         if job.state == QUEUED:
-            self._close(
-                job, {"state": CANCELLED, "text": f"Cancelled by {by} before it began; nothing was done."}, True
-            )
+            said = f"Cancelled by {by} before it began; nothing was done."
+            await self._close(job, {"state": CANCELLED, "text": said}, True)
             await self._advance()
         elif job.state == RUNNING:
             await asyncio.to_thread(write_json, str(self._at(job_id) / CANCEL), {"by": by, "at": time.time()}, 0o600)
@@ -182,8 +185,7 @@ class Jobs:
     def _at(self, job_id: str) -> Path:
         return self._folder / job_id
 
-    def _write(self, job: Job) -> None:
-        """The folder and the row of a new job."""
+    def _make_folder(self, job: Job) -> None:
         spec = {
             "id": job.id,
             "hosts": list(job.hosts),
@@ -201,21 +203,14 @@ class Jobs:
                 f"The folder of jobs {self._folder} cannot be written: {exc.strerror}.",
                 "Nothing was run. Free space there, or give the panel the right to write.",
             ) from exc
-        self._store.save(job)
-
-    def _keep_state(self, job: Job) -> None:
-        self._store.save(job)
-        if job.open:
-            self._open[job.id] = job
-        else:
-            self._open.pop(job.id, None)
 
     async def _advance(self) -> None:
         """Begin what may begin."""
         for job in queue.ready(self._open.values()):
             running = replace(job, state=RUNNING, started=time.time())
-            self._keep_state(running)
-            self._spawn(running)
+            self._open[job.id] = running
+            await self._store.save(running)
+            await asyncio.to_thread(self._spawn, running)
             self._follow(running)
 
     def _spawn(self, job: Job) -> None:
@@ -238,7 +233,7 @@ class Jobs:
         """Wait for the end of a job that runs, whoever started it."""
         try:
             end = await self._end(job)
-            self._close(job, end, end.get("kind") != "end")
+            await self._close(job, end, end.get("kind") != "end")
         finally:
             self._followed.pop(job.id, None)
             self._started.pop(job.id, None)
@@ -267,7 +262,7 @@ class Jobs:
             return (process is not None and code is None) or (process is None and time.monotonic() - since < _PATIENCE)
         return identity.alive
 
-    def _close(self, job: Job, end: Mapping[str, Any], write: bool) -> None:
+    async def _close(self, job: Job, end: Mapping[str, Any], write: bool) -> None:
         """Keep how it ended; `write` when its own process did not say so."""
         if write:
             with contextlib.suppress(OSError):
@@ -282,11 +277,12 @@ class Jobs:
             recap=end.get("recap") or {},
             summary=str(end.get("text", "")),
         )
-        self._keep_state(done)
+        await self._store.save(done)
+        self._open.pop(job.id, None)
 
     async def _forget(self) -> None:
         """Remove the oldest jobs beyond what is kept."""
-        for job_id in await asyncio.to_thread(self._store.forget, self._keep):
+        for job_id in await self._store.forget(self._keep):
             await asyncio.to_thread(shutil.rmtree, self._at(job_id), ignore_errors=True)
 
 

@@ -77,7 +77,6 @@ def _names(required: bool = True, title: str = "Instances") -> Field:
 
 def _instances() -> tuple[Operation, ...]:
     edit = Field(PREVIEWED, "table", "Edited instances", "What the panel's file of the host would say.")
-    drain = specs.module("llama_instance", "instances.drain_timeout", variable="drain_timeout")
     return (
         Operation(
             *("deploy", "Deploy", "deploy", "Bring instances to what the inventory says, and prove that they answer."),
@@ -95,7 +94,7 @@ def _instances() -> tuple[Operation, ...]:
                 "stop",
                 "Stop instances when their requests are done, until they are started or deployed.",
             ),
-            fields=(_names(), drain, edit),
+            fields=(_names(), edit),
             disruptive=True,
         ),
         Operation(

@@ -10,6 +10,7 @@ from pathlib import Path
 from .audit import Audit
 from .benches import Benches
 from .database import Database, StoreError
+from .jobs import JobStore
 
 __all__ = ["Store", "StoreError"]
 
@@ -21,3 +22,4 @@ class Store:
         self.database = Database(path)
         self.audit = Audit(self.database)
         self.benches = Benches(self.database)
+        self.jobs = JobStore(self.database)

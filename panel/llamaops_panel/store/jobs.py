@@ -7,43 +7,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 from ..jobs.job import OPEN, Job
+from .database import Database
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, op TEXT NOT NULL, checks INTEGER NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL,
-    created REAL NOT NULL, started REAL, ended REAL, rc INTEGER, summary TEXT NOT NULL DEFAULT '',
-    hosts TEXT NOT NULL, given TEXT NOT NULL, command TEXT NOT NULL, recap TEXT NOT NULL DEFAULT '{}'
-);
-CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (created DESC, id DESC);
-CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state);
-"""
 _COLUMNS = ("id", "op", "checks", "by", "state", "created", "started", "ended", "rc", "summary")
 _DOCUMENTS = ("hosts", "given", "command", "recap")
-Transaction = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
 class JobStore:
-    """`transaction()` gives a connection for one unit of work, which is committed at its end."""
+    """Reading one job or a page of them takes less than a millisecond and is done at once."""
 
-    def __init__(self, transaction: Transaction) -> None:
-        self._transaction = transaction
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
-    def save(self, job: Job) -> None:
+    async def save(self, job: Job) -> None:
         """Insert or replace."""
         names = (*_COLUMNS, *_DOCUMENTS)
         row = _row(job)
         marks = ", ".join("?" for _name in names)
-        with self._transaction() as db:
-            db.execute(f"INSERT OR REPLACE INTO jobs ({', '.join(names)}) VALUES ({marks})", [row[n] for n in names])
+        words = f"INSERT OR REPLACE INTO jobs ({', '.join(names)}) VALUES ({marks})"
+        await self._database.write(lambda db: db.execute(words, [row[name] for name in names]))
 
     def get(self, job_id: str) -> Job | None:
-        with self._transaction() as db:
-            found = db.execute(f"{_SELECT} WHERE id = ?", (job_id,)).fetchone()
+        found = self._database.read_now(lambda db: db.execute(f"{_SELECT} WHERE id = ?", (job_id,)).fetchone())
         return _job(found) if found else None
 
     def find(
@@ -55,7 +43,8 @@ class JobStore:
         before: str | None = None,
     ) -> list[Job]:
         """The newest first; `before` is the id of the last one of the page before."""
-        where, values = ["1"], []
+        where: list[str] = ["1"]
+        values: list[Any] = []
         for column, value in (("op", op), ("state", state)):
             if value:
                 where.append(f"{column} = ?")
@@ -66,28 +55,29 @@ class JobStore:
         if before:
             where.append("(created, id) < (SELECT created, id FROM jobs WHERE id = ?)")
             values.append(before)
-        with self._transaction() as db:
-            rows = db.execute(
-                f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY created DESC, id DESC LIMIT ?",
-                (*values, max(1, min(limit, 1000))),
-            ).fetchall()
+        words = f"{_SELECT} WHERE {' AND '.join(where)} ORDER BY created DESC, id DESC LIMIT ?"
+        values.append(max(1, min(limit, 1000)))
+        rows = self._database.read_now(lambda db: db.execute(words, values).fetchall())
         return [_job(row) for row in rows]
 
-    def open(self) -> list[Job]:
+    async def open(self) -> list[Job]:
         """What is queued or runs, oldest first."""
-        with self._transaction() as db:
-            rows = db.execute(f"{_SELECT} WHERE state IN (?, ?) ORDER BY created, id", OPEN).fetchall()
+        words = f"{_SELECT} WHERE state IN (?, ?) ORDER BY created, id"
+        rows = await self._database.read(lambda db: db.execute(words, OPEN).fetchall())
         return [_job(row) for row in rows]
 
-    def forget(self, keep: int) -> list[str]:
+    async def forget(self, keep: int) -> list[str]:
         """Remove all but the newest closed jobs; returns the ids of those that were removed."""
-        with self._transaction() as db:
+
+        def work(db: sqlite3.Connection) -> list[str]:
             rows = db.execute(
                 "SELECT id FROM jobs WHERE state NOT IN (?, ?) ORDER BY created DESC, id DESC LIMIT -1 OFFSET ?",
                 (*OPEN, keep),
             ).fetchall()
             db.executemany("DELETE FROM jobs WHERE id = ?", [(row[0],) for row in rows])
-        return [str(row[0]) for row in rows]
+            return [str(row[0]) for row in rows]
+
+        return await self._database.write(work)
 
 
 _SELECT = f"SELECT {', '.join((*_COLUMNS, *_DOCUMENTS))} FROM jobs"

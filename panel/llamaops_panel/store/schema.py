@@ -36,4 +36,14 @@ CREATE TABLE benches (
 CREATE INDEX benches_at ON benches (at);
 """
 
-MIGRATIONS: list[str] = [ACCESS, BENCHES]
+JOBS = """
+CREATE TABLE jobs (
+  id TEXT PRIMARY KEY, op TEXT NOT NULL, checks INTEGER NOT NULL, by TEXT NOT NULL, state TEXT NOT NULL,
+  created REAL NOT NULL, started REAL, ended REAL, rc INTEGER, summary TEXT NOT NULL,
+  hosts TEXT NOT NULL, given TEXT NOT NULL, command TEXT NOT NULL, recap TEXT NOT NULL
+) STRICT;
+CREATE INDEX jobs_created ON jobs (created, id);
+CREATE INDEX jobs_state ON jobs (state);
+"""
+
+MIGRATIONS: list[str] = [ACCESS, BENCHES, JOBS]

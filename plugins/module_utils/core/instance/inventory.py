@@ -23,6 +23,8 @@ def merge_instances(
     models: Mapping[str, Any],
     restart: Collection[str] = (),
     elsewhere: Collection[str] = (),
+    only: Collection[str] = (),
+    state: str = "",
 ) -> list[dict[str, Any]]:
     """One list of instances out of every dictionary a host sees, with the defaults filled in.
 
@@ -30,7 +32,9 @@ def merge_instances(
     :param defaults: values for keys an instance does not give; `options`, `env` and `plan` are merged key by key.
     :param models: the known model sets; a model that is none of them and no path is taken as a reference.
     :param restart: names of instances that shall restart; those that shall not run are left out.
-    :param elsewhere: names of instances of other hosts, which may stand in `restart` too.
+    :param elsewhere: names of instances of other hosts, which may stand in `restart` and `only` too.
+    :param only: names of instances; the others are left out. Empty: all.
+    :param state: what these shall be, whatever the inventory says; empty: what it says.
     :raises InvalidInput: two variables disagree about an instance, or a key or a name is unknown.
     """
     check_keys("llama_instances_defaults", defaults, FIELDS)
@@ -46,19 +50,23 @@ def merge_instances(
                     f"The instance {name!r} stands in {other} and in {variable} with different contents.",
                     "Give one of them another name.",
                 )
-    _check_restart(restart, {*found, *elsewhere})
+    _check_names([*restart, *only], {*found, *elsewhere})
+    if state and not only:
+        raise InvalidInput(f"No instance is named that shall be {state}.", "Name them in llama_instances_only.")
     merged = [_complete(name, entry, defaults, models) for name, (_variable, entry) in sorted(found.items())]
+    if only:
+        merged = [{**item, **({"state": state} if state else {})} for item in merged if item["name"] in only]
     runs = [item for item in merged if item["name"] in restart and item.get("state", "started") == "started"]
     for item in runs:
         item["state"] = "restarted"
     return merged
 
 
-def _check_restart(names: Collection[str], known: Collection[str]) -> None:
+def _check_names(names: Collection[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
             raise InvalidInput(
-                f"There is no instance {name!r} to restart.",
+                f"There is no instance {name!r}.",
                 did_you_mean(str(name), known) or f"There are: {', '.join(sorted(known)) or 'none'}.",
             )
 
