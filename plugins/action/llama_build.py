@@ -61,7 +61,10 @@ class ActionModule(LongJob):
             result = self._build(arguments, artifacts=self._cache.ids())
             if result.get("failed") and result.get("needs_artifact"):
                 artifact = self._cache.find(result["needs_artifact"])
-                result = self._bring(arguments, artifact) if artifact else self._build(arguments, artifacts=[])
+                whole = self._cache.whole(artifact)
+                result = (
+                    self._bring(arguments, artifact) if artifact and whole else self._build(arguments, artifacts=[])
+                )
             elif not result.get("failed") and not self._in_cache(result):
                 result = {**super()._perform(arguments, artifacts=[]), **_made(result)}
             if not result.get("failed"):
@@ -71,7 +74,7 @@ class ActionModule(LongJob):
 
     def _in_cache(self, result: Mapping[str, Any]) -> bool:
         """Whether the artifact of a build is in the cache, or about to be."""
-        return bool(result.get("artifact")) or self._cache.find(result["build_id"]) is not None
+        return bool(result.get("artifact")) or self._cache.whole(self._cache.find(result["build_id"]))
 
     def _keep(self, result: dict[str, Any]) -> None:
         """Move the artifact that the module packed into the cache."""
@@ -108,6 +111,11 @@ class ActionModule(LongJob):
         result = self._execute_module(module_args={**own, "source": source}, task_vars=self._vars)
         if not (result.get("failed") and result.get("needs_artifact")):
             return result
+        if not self._cache.whole(artifact):
+            raise AnsibleActionFail(
+                f"The artifact of {artifact.build_id} was damaged in the controller's cache, and is removed. Run this again "
+                "with the host in the play that built it: it packs it again."
+            )
         self._show(f"brings the build {artifact.build_id} ({artifact.size >> 20} MiB)")
         folder = self._make_tmp_path()
         path = self._connection._shell.join_path(folder, "artifact.tar.gz")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: llama_build_target
-short_description: Tell which kind of build of llama.cpp a host needs
+short_description: Tell which kind of build of llama.cpp a host needs, and which build tools it lacks
 version_added: 0.1.0
 description:
   - Hosts with the same RV(key) can share a build. The role P(llamaops.llama_cpp.llama_build#role) compiles once for them.
@@ -48,6 +48,9 @@ options:
       - baseline
       - portable
     default: native
+  builder:
+    description: Name of the host that compiles, if that is settled. It takes the place of the RV(target) in RV(key).
+    type: str
 seealso:
   - module: llamaops.llama_cpp.llama_build
 """
@@ -88,6 +91,12 @@ key:
   returned: success
   type: str
   sample: x86_64-debian-12-glibc-2.36 cpu baseline
+missing:
+  description: What is not there of V(git), V(cmake), V(ninja), V(c), V(c++), V(ccache), and V(openssl) (its headers).
+  returned: success
+  type: list
+  elements: str
+  sample: [ccache]
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -62,16 +62,20 @@ class Cache:
         return sorted(name for name in names if _ID.fullmatch(name) and os.path.exists(self._path(name)))
 
     def find(self, build_id: str) -> Artifact | None:
-        """An artifact whose bytes are what they were when it came; what is damaged is removed."""
+        """An artifact, by what was noted of it. Before its bytes are used, `whole` must say yes."""
         said = _read(self._path(build_id, ".json"))
-        if not said:
-            return None
         found = Artifact(build_id, self._path(build_id), str(said.get("sha256")), int(said.get("size") or 0))
+        return found if said and os.path.exists(found.path) else None
+
+    def whole(self, artifact: Artifact | None) -> bool:
+        """True if the bytes of an artifact are what they were when it came; what is damaged is removed."""
+        if artifact is None:
+            return False
         with contextlib.suppress(OSError):
-            if _sha256(found.path) == found.sha256:
-                return found
-        self.remove(build_id)
-        return None
+            if _sha256(artifact.path) == artifact.sha256:
+                return True
+        self.remove(artifact.build_id)
+        return False
 
     @contextlib.contextmanager
     def incoming(self, build_id: str, sha256: str, size: int) -> Iterator[str]:

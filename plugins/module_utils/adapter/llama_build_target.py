@@ -24,16 +24,18 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "gpus": {"type": "int"},
     "cuda_split": {"type": "str", "choices": ["union", "per_arch"], "default": "union"},
     "cpu": {"type": "str", "choices": ["native", "baseline", "portable"], "default": "native"},
+    "builder": {"type": "str"},
 }
 
 
 def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """Describe what this host needs; on an empty host in check mode without its GPUs, if these cannot be read yet."""
     params = module.params
-    backend, gpus = params["backend"], params["gpus"]
+    backend, gpus, builder = params["backend"], params["gpus"], params["builder"]
     if backend in ("auto", "cuda") and gpus != 0 and gpu.nvidia_visible():
         if module.check_mode and not os.path.exists(tree.venv):
             module.warn("GPUs cannot be read yet: the managed virtual environment is not there.")
-            return {"changed": False, **targets.describe(tree, "cpu", params["cpu"]), "backend": backend}
+            seen = targets.describe(tree, "cpu", params["cpu"], builder=builder)
+            return {"changed": False, **seen, "backend": backend}
         need_libraries(module, tree, ("pynvml", "nvidia-ml-py"))
-    return {"changed": False, **targets.describe(tree, backend, params["cpu"], gpus, params["cuda_split"])}
+    return {"changed": False, **targets.describe(tree, backend, params["cpu"], gpus, params["cuda_split"], builder)}

@@ -108,8 +108,8 @@ def test_without_the_builder_in_the_play(fleet):
 
 
 def test_whatever_fails_no_host_loses_its_build(fleet):
-    release = fleet.upstream.source("v1.0.0")
-    assert fleet.run("a,b", llama_build_source=release).rc == 0
+    release = {"llama_build_source": fleet.upstream.source("v1.0.0"), "llama_build_builder": "a"}
+    assert fleet.run("a,b", **release).rc == 0
     good = fleet.active()[0]
     fleet.upstream.commit("dies")
     failed = fleet.run("a,b", llama_build_source=fleet.upstream.source("master"))
@@ -120,7 +120,9 @@ def test_whatever_fails_no_host_loses_its_build(fleet):
 
     fleet.upstream.folder.rename(fleet.folder / "gone")  # no network: what is there is enough
     (fleet.cache / f"{good}.tar.gz").write_bytes(b"damaged")  # never taken, and packed again without a compile
-    served = fleet.run(llama_build_source=release)
+    alone = fleet.run("c", **release)
+    assert alone.rc != 0 and "was damaged in the controller's cache" in alone.messages, alone.output
+    served = fleet.run(**release)
     assert (served.rc, served.changed) == (0, 1), served.output
     assert [results(served)[name]["received"] for name in HOSTS] == [False, False, True]
     assert [results(served)[name]["compiled"] for name in HOSTS] == [False, False, False]

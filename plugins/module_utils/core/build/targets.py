@@ -11,14 +11,17 @@ from typing import Any
 
 from ..host import cgroup, gpu, machine
 from ..tree import Tree
-from . import backend, builds, recipe
+from . import backend, builds, recipe, toolchain
 
 
-def describe(tree: Tree, asked: str, cpu: str, gpus: int | None = None, split: str = "union") -> dict[str, Any]:
-    """`{target, cpu, backend, architectures, key}` of this host.
+def describe(
+    tree: Tree, asked: str, cpu: str, gpus: int | None = None, split: str = "union", builder: str | None = None
+) -> dict[str, Any]:
+    """`{target, cpu, backend, architectures, key, missing}` of this host.
 
     :param asked, cpu, gpus: the backend, the CPU level and the number of GPUs, as asked of `llama_build`; `auto` and
         `native` are resolved.
+    :param builder: who compiles, where that is settled: all whom it serves share, whatever they run on.
     :param split: `union`: hosts with other GPUs of one maker share a build for all; `per_arch`: they do not.
     :raises LlamaOpsError: a GPU does not answer, or only a person can tell the backend.
     """
@@ -32,8 +35,15 @@ def describe(tree: Tree, asked: str, cpu: str, gpus: int | None = None, split: s
     chosen = backend.choose(asked, seen, active.recipe.get("backend") if active else None, gpus).backend
     found = architectures(seen.devices, chosen)
     driver = str(seen.cuda or "").partition(".")[0] if chosen == "cuda" else ""
-    parts = [target, chosen + driver, cpu, *(found if split == "per_arch" else ())]
-    return {"target": target, "cpu": cpu, "backend": chosen, "architectures": found, "key": " ".join(parts)}
+    parts = [builder or target, chosen + driver, cpu, *(found if split == "per_arch" else ())]
+    return {
+        "target": target,
+        "cpu": cpu,
+        "backend": chosen,
+        "architectures": found,
+        "key": " ".join(parts),
+        "missing": toolchain.missing(tree),
+    }
 
 
 def architectures(devices: Sequence[dict[str, Any]], chosen: str) -> list[str]:

@@ -53,17 +53,32 @@ class Toolchain:
 
 def find(tree: Tree, root: str = "/") -> Toolchain:
     """Look on PATH (in the system scope: the system's folders) and in the managed virtual environment."""
-    path = _SYSTEM_PATH if tree.system else os.environ.get("PATH", _SYSTEM_PATH)
-    path = f"{path}:{tree.venv}/bin"
+    path = _path(tree)
     found = {tool: _which(names, path) for tool, names in _PROGRAMS.items()}
     programs = {tool: program for tool, program in found.items() if program}
-    headers = [os.path.join(root, folder, "include/openssl/ssl.h") for folder in ("usr", "usr/local")]
     return Toolchain(
         path=path,
         programs=programs,
         compiler=_compiler(programs["c++"]) if "c++" in programs else None,
-        openssl=any(os.path.exists(header) for header in headers),
+        openssl=_has_openssl(root),
     )
+
+
+def missing(tree: Tree, root: str = "/") -> list[str]:
+    """What `find` would not find, `openssl` among it; no program is run."""
+    path = _path(tree)
+    absent = [tool for tool, names in _PROGRAMS.items() if not _which(names, path)]
+    return absent + ([] if _has_openssl(root) else ["openssl"])
+
+
+def _path(tree: Tree) -> str:
+    path = _SYSTEM_PATH if tree.system else os.environ.get("PATH", _SYSTEM_PATH)
+    return f"{path}:{tree.venv}/bin"
+
+
+def _has_openssl(root: str) -> bool:
+    headers = [os.path.join(root, folder, "include/openssl/ssl.h") for folder in ("usr", "usr/local")]
+    return any(os.path.exists(header) for header in headers)
 
 
 def versions(tools: Toolchain) -> dict[str, str]:
