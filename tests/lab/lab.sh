@@ -84,9 +84,14 @@ network_down() {
   [ ! -e "/run/netns/$gateway" ] || ip netns del "$gateway"
 }
 
+space_down() { # NAME: the kernel ends a namespace some time later; its link, whose name the next host needs, ends now
+  ip -n "$gateway" link del "to-$1" 2>/dev/null || true
+  [ ! -e "/run/netns/$LAB-$1" ] || ip netns del "$LAB-$1"
+}
+
 host_network() { # NAME ADDRESS: it outlives reboots, and nothing in the host configures it
   local space=$LAB-$1
-  [ ! -e "/run/netns/$space" ] || ip netns del "$space"
+  space_down "$1"
   ip netns add "$space"
   ip link add host0 netns "$space" type veth peer name "to-$1" netns "$gateway"
   ip -n "$gateway" link set "to-$1" master br0 up
@@ -190,13 +195,13 @@ host_wait() { # NAME [OLD-INIT]: until it runs, with another init than the old o
 }
 
 host_down() { # NAME
-  local folder=$hosts/$1 space=$LAB-$1 init
+  local folder=$hosts/$1 init
   [ -d "$folder" ] || return 0
   init=$(init_of "$1" 2>/dev/null) && kill -KILL "$init"
   for _ in $(seq 100); do runs "$1" || break; sleep 0.05; done
   ! runs "$1" || kill -KILL "$(cat "$folder/pid")"
   [ ! -e "$folder/cgroups" ] || groups_remove "$1"
-  [ ! -e "/run/netns/$space" ] || ip netns del "$space"
+  space_down "$1"
   ! mountpoint -q "$folder/root" || umount "$folder/root"
   rm -rf --one-file-system "$folder"
 }
