@@ -160,6 +160,11 @@ instances:
         actual:
           description: Bytes; null where unknown.
           type: int
+    models:
+      description:
+        - Of a router, each model with its own plan, by name.
+        - C(loaded), C(residency) and C(residency_reasons) where it is loaded, C(share), and C(memory) with C(planned) and C(actual).
+      type: dict
     tokens_per_second:
       description: How fast it generated when it was last asked, by its watchdog or by the proof of its start; null where unknown.
       type: float

@@ -223,6 +223,7 @@ def router_of(files, port, **models):
 def test_an_edit_of_a_router_restarts_nothing_that_did_not_change(site, port, files):
     keys = {"team": KEY}
     first = site(router_of(files, port), keys=keys, diff=True)
+    assert first["instances"]["all"]["residency"] == "verified", first["instances"]["all"]["residency_reasons"]
     assert not first["failed"], first["msg"]
     assert any("[a]" in part["after"] for part in first["diff"])
     pid = first["instances"]["all"]["pid"]

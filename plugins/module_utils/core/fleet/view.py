@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..errors import LlamaOpsError
-from ..instance import definition
+from ..instance import definition, loaded
 from ..instance.definition import Instance
 from ..instance.inventory import merge_instances
 
@@ -117,8 +117,7 @@ def reasons(wanted: Instance | None, there: Mapping[str, Any] | None, cordon: st
         found.append(f"It is {there.get('state')}: {there.get('detail', '')}".rstrip(": ") + ".")
     if not there.get("enabled", True):
         found.append("It would not start at boot.")
-    if there.get("residency") == "mismatch" and not wanted.plan.allow_mismatch:
-        found.append(f"It lies elsewhere than planned: {' '.join(there.get('residency_reasons') or ())}".rstrip(": "))
+    found += [f"It lies elsewhere than planned: {reason}" for reason in loaded.elsewhere(wanted, there)[:1]]
     if wanted.model and there.get("model", wanted.model) != wanted.model:
         found.append(f"It serves {there['model']}, and the inventory says {wanted.model}: run deploy.")
     return found

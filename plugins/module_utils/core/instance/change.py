@@ -15,7 +15,7 @@ from .. import files
 from ..errors import Busy, InvalidInput, Prerequisite
 from ..host import gpu, ports
 from ..tree import Tree
-from . import adoption, front, keyfile, launch, naming, planning, previous, router, running, unit, written
+from . import adoption, front, keyfile, launch, naming, planning, presets, previous, running, unit, written
 from .definition import Instance
 from .previous import Previous
 from .processes import EXTERNAL, Found
@@ -146,7 +146,7 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         keys_before=keys_before,
         keys_after=_keys_after(instance, keys, keys_before, adoptee),
         keys_running=keys_before or (keyfile.credential(instance.name, manager.hardening) if status.active else None),
-        presets_before=files.read_text(router.presets_path(tree, instance.name)),
+        presets_before=files.read_text(presets.path(tree, instance.name)),
         written=running.written(path),
         remains=remains or status.active,
         adoptee=adoptee,
@@ -185,20 +185,28 @@ def _launches(
     there = [step for step in steps if step.name in parts]
     for step in there:
         made = parts[step.name]
-        before = step.before or launch.remembered(tree, step.name)
-        stands = [(before, step.status.active or step.status.enabled)]
-        stands += [(step.previous.unit, True)] if step.previous else []
-        plans.ask(step.instance, made.build, made.files[0], stands)
+        plans.ask(step.instance, made.build, made.files, _stands(tree, step))
     for step in there:
         try:
-            record = plans.record(step.name)
+            records = plans.records(step.instance)
         except Prerequisite as exc:  # a worker that is to be started before
             if not preview:
                 raise
             found[step.name] = exc
             continue
-        found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], record)
+        found[step.name] = launch.resolve(tree, manager, step.instance, parts[step.name], records)
     return found
+
+
+def _stands(tree: Tree, step: Step) -> list[tuple[Mapping[str, Mapping[str, str]], bool]]:
+    """What the files of an instance say of its plans, the newest first, and whether each is alive."""
+
+    def said(text: str | None, presets_text: str | None) -> Mapping[str, Mapping[str, str]]:
+        return presets.facts(presets_text) if step.instance.models else {step.name: unit.facts_of(text or "")}
+
+    before = step.before or launch.remembered(tree, step.name)
+    found = [(said(before, step.presets_before), step.status.active or step.status.enabled)]
+    return found + ([(said(step.previous.unit, step.previous.presets), True)] if step.previous else [])
 
 
 def _step(manager: Manager, step: Step, wanted: unit.Launch | Prerequisite | None, warnings: Sequence[str]) -> Step:

@@ -21,6 +21,7 @@ from . import (
     front,
     launch,
     logreason,
+    presets,
     previous,
     probe,
     proof,
@@ -102,7 +103,7 @@ def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts)
     elif "adopt" in step.actions and step.adoptee:
         done = _adopt(manager, step)
     elif "presets" in step.actions and step.status.active:
-        done = _reload(tree, step)
+        done = _reload(tree, manager, step, facts)
     elif step.instance.wanted and step.status.active:
         done = _still_healthy(tree, manager, step)
     if {"start", "restart", "admit"} & set(step.actions):
@@ -136,7 +137,7 @@ def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
         previous.forget(tree, step.name)
         files.remove_file(launch.key_path(tree, step.name))
         files.remove_file(os.path.join(launch.folder(tree, step.name), "instance.json"))
-        files.remove_file(router.presets_path(tree, step.name))
+        files.remove_file(presets.path(tree, step.name))
         if os.path.isdir(launch.folder(tree, step.name)):
             os.rmdir(launch.folder(tree, step.name))
         return done
@@ -238,11 +239,14 @@ def _start_and_prove(manager: Manager, step: Step) -> dict[str, Any]:
         raise NotProven(f"it is ready and gives no answer: {exc}", log=manager.log(step.name, mark)[-4000:]) from exc
 
 
-def _reload(tree: Tree, step: Step) -> dict[str, Any]:
+def _reload(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
     """Have a router that runs take over its presets file; the one before comes back when that fails."""
     seconds = float(step.launch.start_timeout if step.launch else 60)
+    mark = manager.mark(step.name)
     try:
-        return router.reload(step.instance.url, step.instance, swap.first_key(step.keys_after), seconds)
+        done = router.reload(step.instance.url, step.instance, swap.first_key(step.keys_after), seconds)
+        placed = reconcile.after_start(tree, manager, step.launch, mark, facts) if step.launch else {}
+        return {**done, "placement": placed}
     except NotProven as exc:
         startfiles.write_presets(tree, step.name, step.presets_before)
         with contextlib.suppress(probe.ProbeError):

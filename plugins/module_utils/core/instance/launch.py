@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..build import builds
 from ..errors import InvalidInput, Prerequisite
 from ..files import read_json
 from ..tree import Tree
-from . import cmdline, planned, router, served, transformers
+from . import cmdline, planned, presets, router, served, transformers
 from .definition import Instance
 from .network import Tls
 from .placement import Place
@@ -25,14 +26,10 @@ SLOWEST_READ = 50 << 20  # bytes/s of a disk that still counts as working
 
 @dataclass(frozen=True)
 class Parts:
-    """What an instance is launched from: `files` are those of its model, or of each model of a router.
-
-    `presets` is the text of the presets file of a router.
-    """
+    """What an instance is launched from: `files` are those of its model, or of each model of a router in order."""
 
     build: builds.Build
     files: tuple[served.Served, ...]
-    presets: str | None = None
 
 
 def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
@@ -50,27 +47,28 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Parts:
     if manager.kind == "systemd" and not os.path.exists(tree.probe):
         raise Prerequisite(f"{tree.probe} is missing.", "Run the role llama_runtime, or the module of that name.")
     if instance.kind == "router":
-        text, found = router.presets(tree, instance, build, {})
-        return Parts(build, tuple(found), text)
+        return Parts(build, tuple(served.find(tree, item, headers=False) for item in instance.models))
     # a plan reads the header itself, if it is a new one
     return Parts(build, (served.find(tree, instance, headers=instance.kind not in planned.PLANNED),))
 
 
-def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, record: Record | None) -> Launch:
+def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, plans: Mapping[str, Record]) -> Launch:
     """Everything needed to start an instance.
 
-    :param record: its plan; None for a kind that has none.
+    :param plans: its plan by its name, or those of a router's models by theirs; none for a kind that has none.
     :raises InvalidInput: an option is unknown to the build.
     """
     build, files = parts.build, parts.files
+    router_of = instance.kind == "router"
+    record = None if router_of else plans.get(instance.name)
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
     _check_socket(manager, instance)
     final = planned.resolved(instance, build, record) if record else instance
     if final.tls and manager.hardening == "system":  # its own user cannot read the file, its manager hands it over
         final = replace(final, tls=Tls(final.tls.cert, credential_path(instance.name, "tls-key")))
-    if parts.presets is not None:
-        command = router.compose(final, build, router.presets_path(tree, instance.name), seen)
+    if router_of:
+        command = router.compose(final, build, presets.path(tree, instance.name), seen, presets.visible(plans))
     elif instance.kind == transformers.KIND:
         command = transformers.compose(final, build, files[0], seen)
     else:
@@ -83,10 +81,10 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         "Build": build.id,
         "Model": instance.model,
         # a router takes over other models while it runs
-        "ModelSHA256": files[0].content if parts.presets is None else "",
+        "ModelSHA256": "" if router_of else files[0].content,
         **(record.facts() if record else {}),
     }
-    local = record.local if record else ()
+    local = {str(row["id"]): row for one in plans.values() for row in one.local}
     return Launch(
         instance=final,
         command=command,
@@ -95,9 +93,9 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, reco
         probe=tree.probe,
         start_timeout=instance.start_timeout or 60 + sum(item.size for item in files) // SLOWEST_READ,
         key_file=key_file,
-        devices=tuple(str(row["id"]) for row in local),
-        vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local)),
-        presets=parts.presets,
+        devices=tuple(local),
+        vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local.values())),
+        presets=router.presets(instance, build, files, plans) if router_of else None,
         tls_key=instance.tls.key if instance.tls else None,
     )
 

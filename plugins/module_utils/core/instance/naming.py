@@ -8,7 +8,7 @@ from __future__ import annotations
 from ..errors import InvalidInput
 from ..names import check_name
 
-_NEXT = "--next"
+_NEXT, _OF = "--next", "/"
 
 
 def check(name: object) -> str:
@@ -36,5 +36,16 @@ def is_successor(name: str) -> bool:
 
 
 def instance_of(name: str) -> str:
-    """The instance that a server belongs to, which may be the one beside it."""
+    """The instance that a server belongs to: it may be the one beside it, or one of the models of a router."""
+    name = name.partition(_OF)[0]
     return name[: -len(_NEXT)] if is_successor(name) else name
+
+
+def is_of_router(name: str) -> bool:
+    """Does a name belong to a model of a router?"""
+    return _OF in name
+
+
+def of_router(router: str, model: str) -> str:
+    """What a model of a router is called where instances are."""
+    return f"{router}{_OF}{model}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from ..files import read_json, read_text
 from ..tree import Tree
-from . import launch, lost, probe, reconcile, speed, unit
+from . import launch, lost, presets, probe, reconcile, speed, unit
 from .record import Record
 from .residency import HOST
 from .service import Manager, Status
@@ -25,13 +25,17 @@ _WORDS = {probe.READY: "ready", probe.LOADING: "loading"}
 
 def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
     """Everything that is known of an instance. The server is asked for its health and for nothing else."""
-    facts = unit.facts_of(read_text(manager.path(name)) or "")
+    unit_text = read_text(manager.path(name)) or ""
+    facts = unit.facts_of(unit_text)
     status = manager.status(name)
     known = read_json(os.path.join(launch.folder(tree, name), "instance.json")) or {}
+    plans = presets.plans_of_unit(unit_text)
     record = Record.of(facts)
     health = probe.health(facts["URL"]) if status.active and facts.get("URL") else probe.UNREACHABLE
     gone = "" if record is None or health == probe.READY else lost.look([str(row["id"]) for row in record.local])
     placed = reconcile.standing(tree, manager, name, record, status.pid)
+    models = placed.get("models", {})
+    record = presets.together([plans[model] for model in models if model in plans]) if plans else record
     return {
         "kind": facts.get("Kind", "server"),
         "state": state(status, health, gone),
@@ -53,6 +57,7 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
         "share": share(record),
         "memory": memory(record, placed["actual"]),
         "devices": devices(record, placed["actual"]),
+        "models": {model: one_model(plan, models.get(model)) for model, plan in plans.items()},
         "tokens_per_second": speed.last(tree, name, status.pid, reconcile.start_of(tree, name).get("start", {})),
     }
 
@@ -123,6 +128,17 @@ def devices(record: Record | None, actual: Mapping[str, Mapping[str, int]]) -> l
 def taken_of(cells: Mapping[str, int]) -> int:
     """Bytes: what the driver or the kernel counts for the process, else the sum of its buffers."""
     return cells.get("process") or sum(size for name, size in cells.items() if name != "process")
+
+
+def one_model(plan: Record, placed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A model of a router: `{loaded, residency, residency_reasons, share, memory}`."""
+    return {
+        "loaded": placed is not None,
+        "residency": placed["residency"] if placed else "",
+        "residency_reasons": placed["residency_reasons"] if placed else [],
+        "share": share(plan),
+        "memory": memory(plan, placed["actual"] if placed else {}),
+    }
 
 
 def _placed(components: Mapping[str, int]) -> int:

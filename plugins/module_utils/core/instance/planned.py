@@ -17,7 +17,7 @@ from ..build.builds import Build
 from ..build.capabilities import Capabilities
 from ..memory import answer, choose
 from ..sizes import human
-from . import candidates, served, unit
+from . import candidates, naming, served
 from .definition import DEFAULT_CTX_SIZE, Instance
 from .placement import Place
 from .record import VISIBLE, Record, chosen_by_id
@@ -84,13 +84,24 @@ def ask(instance: Instance, build: Build, files: Served, room: Room) -> Question
     )
 
 
-def standing(question: Question, before: str | None, alive: bool) -> Record | None:
+def parts(instance: Instance) -> list[tuple[str, Instance]]:
+    """What has a plan of its own, by name: an instance, or each model of a router."""
+    if instance.kind != "router":
+        return [(instance.name, instance)] if instance.kind in PLANNED else []
+    return [
+        (item.name, replace(item, name=naming.of_router(instance.name, item.name), state=instance.state))
+        for item in instance.models
+    ]
+
+
+def standing(question: Question, said: Mapping[str, str], alive: bool) -> Record | None:
     """The plan in a unit, when it answers the same question.
 
-    :param before: text of the unit. :param alive: it runs, or is to run after a reboot; what stands still is planned
+    :param said: what the unit says of it.
+    :param alive: it runs, or is to run after a reboot; what stands still is planned
         anew before it starts, for others may have its room by now.
     """
-    record = Record.of(unit.facts_of(before or ""))
+    record = Record.of(said)
     if record is None or record.inputs != question.inputs:
         return None
     wanted = question.instance.wanted

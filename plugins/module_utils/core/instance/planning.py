@@ -21,7 +21,7 @@ from ..memory.plan import Extras, Model
 from ..memory.table import Device
 from ..sizes import human
 from ..tree import Tree
-from . import candidates, learned, measured, planned
+from . import candidates, learned, measured, naming, planned, router
 from .definition import Instance
 from .planned import Question
 from .record import Record
@@ -33,6 +33,7 @@ from .values import AUTO
 _GROUPED = ("row", "tensor")  # split modes that only the build can size
 _SECONDS = 30  # workers on other hosts tell their memory in less than one
 UNSIZED = "unknown"  # the confidence of a plan without numbers
+Stand = tuple[Mapping[str, Mapping[str, str]], bool]
 
 
 class DoesNotFit(LlamaOpsError):
@@ -52,8 +53,7 @@ class Plans:
         running: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         """
-        :param listed: all instances of the call, also those that stop.
-        :param running: see `Room`.
+        :param listed: all instances of the call, also those that stop. :param running: see `Room`.
         :param facts: reads the devices of the host, as `gpu.read` does.
         :param root: the folder that holds `proc` and `sys`.
         """
@@ -63,25 +63,31 @@ class Plans:
         self._records: dict[str, Record] = {}
         self.warnings: dict[str, list[str]] = {}
 
-    def ask(self, instance: Instance, build: Build, files: Served, stands: Sequence[tuple[str | None, bool]]) -> None:
-        """Take up the question of an instance; a plan that answers it stands.
+    def ask(self, instance: Instance, build: Build, files: Sequence[Served], stands: Sequence[Stand]) -> None:
+        """Take up the questions of an instance; a plan that answers one stands.
 
-        :param stands: units, and whether each is alive, see `planned.standing`; the first that answers counts.
+        :param files: as `launch.Parts` has them.
+        :param stands: what units or presets say by name, and whether they are alive; the first that answers counts.
         """
-        if instance.kind not in planned.PLANNED:
-            return
-        question = planned.ask(instance, build, files, self._room)
-        self._questions[instance.name] = question
-        found = [planned.standing(question, text, alive) for text, alive in stands]
-        for record in [record for record in found if record is not None][:1]:
-            self._keep(instance, record)
+        if instance.kind == "router":
+            self._room.limit(instance.name, router.most(instance, build))
+        for (name, part), served in zip(planned.parts(instance), files):
+            question = planned.ask(part, build, served, self._room)
+            self._questions[part.name] = question
+            found = (planned.standing(question, said.get(name, {}), alive) for said, alive in stands)
+            record = next((one for one in found if one is not None), None)
+            if record is not None:
+                self._keep(part, record)
 
-    def record(self, name: str) -> Record | None:
-        """The plan of an instance, made now if none stands; None for a kind that has none."""
-        question = self._questions.get(name)
-        if question is not None and name not in self._records:
+    def records(self, instance: Instance) -> dict[str, Record]:
+        """The plan of an instance by its name, or those of a router's models; each is made now if none stands."""
+        return {name: self._record(part.name) for name, part in planned.parts(instance)}
+
+    def _record(self, name: str) -> Record:
+        if name not in self._records:
+            question = self._questions[name]
             self._keep(question.instance, self._made(question))
-        return self._records.get(name)
+        return self._records[name]
 
     def beside(self, name: str, before: Record | None) -> tuple[bool, str]:
         """Whether two servers of an instance have room at once, the old and the new or the new one twice, and why.
@@ -96,10 +102,13 @@ class Plans:
         if not set(rows) <= set(known):
             return False, f"{', '.join(sorted(set(rows) - set(known)))} can hold one server only, or was not found"
         left = self._room.left([known[device] for device in rows])
-        needs = {device: max(before.on(device), record.on(device)) + _headroom(row) for device, row in rows.items()}
+        needs = {
+            device: max(before.on(device), record.on(device)) + int(row["components"].get("headroom", 0))
+            for device, row in rows.items()
+        }
         needs[HOST] = max(before.needed, record.needed)
         short = [device for device, size in needs.items() if size > left.free[device]]
-        worst = short[0] if short else HOST
+        worst = (short or [HOST])[0]
         said = f"{human(needs[worst])} more of {'the host' if worst == HOST else worst}"
         return not short, f"a second server takes {said}, where {human(left.free[worst])} are left"
 
@@ -113,7 +122,7 @@ class Plans:
         driver = self._room.facts.get("driver") if local else None
         overheads = learned.recall(self._tree, local, driver, question.build.id)
         record = plan(question, self._room, overheads, self._execute)
-        said = self.warnings.setdefault(question.instance.name, [])
+        said = self.warnings.setdefault(naming.instance_of(question.instance.name), [])
         if question.instance.rpc:
             said += alone(question, self._room, overheads)
         if question.instance.plan.exact:
@@ -146,7 +155,7 @@ def plan(
     totals = room.known_totals() if remote else {}
     described = [{**item, "total": item["total"] or totals.get(item["id"], 0)} for item in question.devices]
     devices = candidates.with_workers(described, server, execute)
-    left = room.left(devices)
+    left = room.left(devices, question.instance.name)
     if question.instance.split_mode in _GROUPED:
         return _unsized(question, devices)
     task = _Task(question, devices, left, overheads)
@@ -250,23 +259,17 @@ class _Task:
         return Record(self.question.inputs, options, rows, host, found.rung, confidence, whole, forced)
 
 
-def _headroom(row: Mapping[str, Any]) -> int:
-    return int(row["components"].get("headroom", 0))
-
-
 def _refusal(task: _Task, found: Choice, short: Mapping[str, tuple[int, int]]) -> DoesNotFit:
-    name = task.question.instance.name
-    parts = []
+    name, parts = task.question.instance.name, []
     for device, (needs, limit) in short.items():
         where = "the host" if device == HOST else device
         taken = task.left.taken.get(device, "")
         parts.append(f"{human(needs)} of {where}, where {human(limit)} are left" + (f" ({taken})" if taken else ""))
-    details = {device: {"needed": needs, "left": limit} for device, (needs, limit) in short.items()}
     return DoesNotFit(
         f"Instance {name!r} does not fit: it needs {' and '.join(parts)}.",
         f"{_cheapest(task)} Or launch it in any case: plan: {{force: true}}.",
         instance=name,
-        short=details,
+        short={device: {"needed": needs, "left": limit} for device, (needs, limit) in short.items()},
         reasons=list(found.reasons),
     )
 

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..errors import NotProven
-from ..files import read_json, write_json
+from ..files import read_json, read_text, write_json
 from ..host import process
 from ..tree import Tree
-from . import learned, residency
+from . import learned, loaded, presets, residency
 from .launch import folder
 from .record import Record
 from .residency import Residency
@@ -36,6 +36,8 @@ def after_start(
     :raises NotProven: see `insist`.
     """
     name = launch.instance.name
+    if launch.presets is not None:
+        return _after_load(tree, manager, launch, mark, facts, speed)
     record = Record.of(launch.facts)
     if record is None:
         return {}
@@ -43,7 +45,26 @@ def after_start(
     read = facts() if record.local else {}
     found = _judge(manager, name, mark, record, processes(read), pid)
     learned.remember(tree, record.local, read.get("driver"), launch.facts["Build"], residency.overheads(found))
-    report = _report(found, pid)
+    report = loaded.report(found, pid)
+    _write(tree, name, {"pid": pid, "started": process.start_time(pid), "speed": speed, **report})
+    insist(launch, report, lambda: manager.log(name, mark))
+    return report
+
+
+def _after_load(
+    tree: Tree, manager: Manager, launch: Launch, mark: str, facts: Facts, speed: float | None
+) -> dict[str, Any]:
+    """The same for the models of a router that are loaded, each with a plan of its own."""
+    name, plans = launch.instance.name, presets.plans(launch.presets)
+    pid = manager.status(name).pid
+    read = facts() if launch.devices else {}
+    kept, deadline = _kept(tree, name).get("models") or {}, time.monotonic() + _PATIENCE
+    while True:
+        found = loaded.judge(plans, manager.log(name, mark).splitlines(), kept, processes(read), pid)
+        if all(item["residency"] != residency.UNKNOWN for item in found.values()) or time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    report = loaded.whole(found, pid)
     _write(tree, name, {"pid": pid, "started": process.start_time(pid), "speed": speed, **report})
     insist(launch, report, lambda: manager.log(name, mark))
     return report
@@ -55,10 +76,11 @@ def insist(launch: Launch | None, report: Mapping[str, Any], log: Callable[[], s
     :param report: what `after_start` and `standing` return. :param log: what it wrote.
     :raises NotProven: says where, unless `plan.allow_mismatch` allows it.
     """
-    if report["residency"] != residency.MISMATCH or (launch and launch.instance.plan.allow_mismatch):
+    wrong = loaded.elsewhere(launch.instance, report) if launch else []
+    if not wrong:
         return
     raise NotProven(
-        f"it lies elsewhere than planned: {' '.join(report['residency_reasons'])} "
+        f"it lies elsewhere than planned: {' '.join(wrong)} "
         "Look for options that move tensors, or allow it by plan: {allow_mismatch: true}",
         log=log()[-4000:],
     )
@@ -66,13 +88,17 @@ def insist(launch: Launch | None, report: Mapping[str, Any], log: Callable[[], s
 
 def standing(tree: Tree, manager: Manager, name: str, record: Record | None, pid: int) -> dict[str, Any]:
     """What is known of a server that runs: as proven at its start, or read from its log if it was started since."""
+    text = read_text(presets.path(tree, name))
+    if text is not None and pid:
+        kept = _kept(tree, name).get("models") or {}
+        return loaded.whole(loaded.judge(presets.plans(text), manager.log(name).splitlines(), kept, {}, pid), pid)
     if record is None or not pid:
-        return _report(Residency(residency.UNKNOWN), pid)
+        return loaded.report(Residency(residency.UNKNOWN), pid)
     kept = _kept(tree, name)
     if kept.get("pid") == pid and kept.get("started") == process.start_time(pid):
-        return {**_report(Residency(residency.UNKNOWN), pid), **{key: kept[key] for key in _KEYS if key in kept}}
+        return {**loaded.report(Residency(residency.UNKNOWN), pid), **{key: kept[key] for key in _KEYS if key in kept}}
     found = residency.judge(record.document(), manager.log(name).splitlines())
-    return _report(found, pid)
+    return loaded.report(found, pid)
 
 
 _KEYS = ("residency", "residency_reasons", "actual")
@@ -102,14 +128,6 @@ def processes(facts: Mapping[str, Any]) -> dict[str, dict[int, int | None]]:
             if part.get("processes") is not None:
                 found[str(part["id"])] = {item["pid"]: item.get("used") for item in part["processes"]}
     return found
-
-
-def _report(found: Residency, pid: int) -> dict[str, Any]:
-    actual = {name: dict(cells) for name, cells in found.actual.items()}
-    resident = process.resident(pid)
-    if resident:
-        actual.setdefault(residency.HOST, {})["process"] = resident
-    return {"residency": found.verdict, "residency_reasons": list(found.reasons), "actual": actual}
 
 
 def _path(tree: Tree, name: str) -> str:

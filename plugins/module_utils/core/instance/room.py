@@ -18,7 +18,7 @@ from ..files import read_text
 from ..host import gpu, process
 from ..host.cgroup import limits
 from ..worker import known
-from . import front, naming, unit
+from . import children, front, naming, presets, unit
 from .record import Record
 from .service import Manager
 
@@ -57,6 +57,7 @@ class Room:
         self._gpus: Mapping[str, Any] | None = None
         self._kept: dict[str, Record] = {}
         self._units: dict[str, tuple[Record | None, int]] | None = None
+        self._limits: dict[str, int] = {}
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -94,15 +95,22 @@ class Room:
         """An instance of the call stays or starts with this plan."""
         self._kept[name] = record
 
-    def left(self, devices: Sequence[Mapping[str, Any]]) -> Left:
-        """What is left for one more instance."""
+    def limit(self, router: str, models: int) -> None:
+        """A router has at most so many models loaded at a time; 0 for any number."""
+        self._limits[router] = models
+
+    def left(self, devices: Sequence[Mapping[str, Any]], asking: str = "") -> Left:
+        """What is left for one more instance.
+
+        :param asking: its name, where it is a model of a router: some of the others are unloaded for it.
+        """
         others = {name: record for name, (record, _pid) in self._others().items() if record is not None}
         kept = {**others, **self._kept}
         lent = known.lent(os.path.dirname(self._manager.path("x")))
         free, taken = {}, {}
         for device in devices:
             name, total = device["id"], int(device["total"])
-            planned = {other: record.on(name) for other, record in kept.items() if record.on(name)}
+            planned = self._planned({other: record.on(name) for other, record in kept.items()}, asking)
             unlisted = total if device.get("free") is None else int(device["free"])
             foreign = max(total - unlisted - self._held(device), 0)
             free[name] = max(total - foreign - sum(planned.values()), 0)
@@ -114,10 +122,21 @@ class Room:
             total - available - sum(process.resident(pid, "RssAnon", self._proc) for pid in self._pids()),
             0,
         )
-        planned = {other: record.needed for other, record in kept.items()}
+        planned = self._planned({other: record.needed for other, record in kept.items()}, asking)
         free[HOST] = max(total - total // _HOST_HEADROOM - foreign - sum(planned.values()), 0)
         taken[HOST] = _said(planned, foreign)
         return Left(free, taken)
+
+    def _planned(self, sizes: Mapping[str, int], asking: str) -> dict[str, int]:
+        """Bytes by instance; of the models of a router count the largest that can be loaded at a time."""
+        found: dict[str, list[int]] = {}
+        for name, size in sizes.items():
+            found.setdefault(naming.instance_of(name) if naming.is_of_router(name) else name, []).append(size)
+        for name, limit in self._limits.items():
+            own = naming.is_of_router(asking) and naming.instance_of(asking) == name
+            if limit and name in found:
+                found[name] = sorted(found[name], reverse=True)[: limit - own]
+        return {name: sum(several) for name, several in found.items() if sum(several)}
 
     def _held(self, device: Mapping[str, Any]) -> int:
         """Bytes that our own processes hold of a device now: as the driver says, else as was planned."""
@@ -144,8 +163,16 @@ class Room:
         if text is None:
             return
         status = self._manager.status(name)
-        if status.active or status.enabled:
-            units[name] = (Record.of(unit.facts_of(text)), status.pid)
+        if not (status.active or status.enabled):
+            return
+        facts = unit.facts_of(text)
+        units[name] = (Record.of(facts), status.pid)
+        if facts.get("Kind") != "router":
+            return
+        self._limits.setdefault(name, presets.most_of_unit(text))
+        running, planned = children.processes(status.pid, self._proc), presets.plans_of_unit(text)
+        for model in {**running, **planned}:
+            units[naming.of_router(name, model)] = (planned.get(model), running.get(model, 0))
 
     def _others(self) -> dict[str, tuple[Record | None, int]]:
         return {name: found for name, found in self._all().items() if naming.instance_of(name) not in self._listed}

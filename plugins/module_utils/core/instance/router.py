@@ -9,19 +9,20 @@ unloads the models whose section changed and touches no other, so an edit restar
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from ..build.builds import Build
 from ..build.capabilities import Capabilities
 from ..errors import InvalidInput, NotProven
-from ..tree import Tree
-from . import cmdline, probe, ranking, served
+from . import cmdline, planned, probe, ranking
 from .cmdline import Command
 from .definition import Instance
 from .placement import Place
+from .presets import MOST, numbered
+from .record import Record
 from .served import Served
 
 HEAD = "; Written by llamaops.llama_cpp: change the inventory, not this file.\nversion = 1\n"
@@ -30,52 +31,42 @@ KEY_VARIABLE = (
 )
 # a router serves what it finds in the cache of downloads too, and does not start where it knows no folder for one
 CACHE = {"LLAMA_CACHE": "/nonexistent"}
-Sections = dict[str, str]
 
 
-def presets_path(tree: Tree, name: str) -> str:
-    """The presets file of a router."""
-    return os.path.join(tree.instances, name, "models.ini")
-
-
-def compose(instance: Instance, build: Build, path: str, key_file: str | None) -> Command:
+def compose(
+    instance: Instance, build: Build, path: str, key_file: str | None, seen: Mapping[str, str] = MappingProxyType({})
+) -> Command:
     """The command of a router on a build. What belongs to one model stands in the presets file alone, for the command
     line of a router beats it.
 
     :param path: of the presets file. :param key_file: as the server will see it.
+    :param seen: variables that choose the devices of all models, see `presets.visible`.
     """
     wanted = {**cmdline.listening(instance, None), "models-preset": path, "offline": True}
-    env = {**CACHE, **({KEY_VARIABLE: key_file} if key_file else {})}
+    env = {**CACHE, **seen, **({KEY_VARIABLE: key_file} if key_file else {})}
     return cmdline.assemble(instance, build, wanted, env)
 
 
-def presets(tree: Tree, instance: Instance, build: Build, places: Mapping[str, Place]) -> tuple[str, list[Served]]:
-    """The text of the presets file, and the files its models serve.
+def presets(instance: Instance, build: Build, files: Sequence[Served], plans: Mapping[str, Record]) -> str:
+    """The text of the presets file.
 
-    :param places: where plans put models, by name.
-    :raises Prerequisite, InvalidInput, Untrusted: a model is not there, or asks for what the build lacks.
+    :param files: what its models serve, in their order. :param plans: where they lie, by name.
+    :raises InvalidInput: a model asks for what the build lacks, or what a presets file cannot hold.
     """
-    found = [served.find(tree, item) for item in instance.models]
-    parts = [
-        _section(item, build, files, places.get(item.name, Place())) for item, files in zip(instance.models, found)
-    ]
-    return HEAD + "".join(parts), found
+    known = numbered(plans)
+    return HEAD + "".join(
+        _section(item, build, served, known.get(item.name)) for item, served in zip(instance.models, files)
+    )
 
 
-def sections(text: str) -> Sections:
-    """The sections of a presets file of ours by name."""
-    parts = ("\n" + text).split("\n[")[1:]
-    return {name: body for name, _bracket, body in (part.partition("]") for part in parts)}
-
-
-def differences(before: str, after: str) -> dict[str, list[str]]:
-    """The models that come, go and change between two presets files."""
-    old, new = sections(before), sections(after)
-    return {
-        "added": sorted(set(new) - set(old)),
-        "changed": sorted(name for name in new if name in old and old[name].strip() != new[name].strip()),
-        "removed": sorted(set(old) - set(new)),
-    }
+def most(instance: Instance, build: Build) -> int:
+    """How many models a router is to have loaded at a time; 0 for any number."""
+    known = Capabilities(build.capabilities())
+    for key, value in instance.options.items():
+        option = known.find(key)
+        if option and option[0].name == "--models-max" and isinstance(value, int):
+            return max(value, 0)
+    return MOST
 
 
 def reload(url: str, instance: Instance, key: str | None, timeout: float) -> dict[str, Any]:
@@ -128,10 +119,13 @@ def _load(url: str, wanted: Sequence[Instance], key: str | None, timeout: float)
     return proof
 
 
-def _section(item: Instance, build: Build, files: Served, place: Place) -> str:
+def _section(item: Instance, build: Build, files: Served, record: Record | None) -> str:
     known = Capabilities(build.capabilities())
+    final = planned.resolved(item, build, record) if record else item
+    place = Place(planned.place(record).devices) if record else Place()
     lines = [f"[{item.name}]"]
-    words = cmdline.model_arguments(item, build, files, place)
+    lines += [f"; {key}={value}" for key, value in (record.facts() if record else {}).items()]
+    words = cmdline.model_arguments(final, build, files, place)
     while words:
         found = known.find(words[0])
         if found is None:

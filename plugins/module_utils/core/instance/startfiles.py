@@ -9,7 +9,7 @@ import os
 
 from .. import files
 from ..tree import Tree
-from . import launch, router
+from . import launch, presets
 from .change import Step
 
 
@@ -33,7 +33,7 @@ def write_keys(tree: Tree, name: str, text: str | None) -> None:
 
 def write_presets(tree: Tree, name: str, text: str | None) -> None:
     """Write or remove the presets file of a router."""
-    path = router.presets_path(tree, name)
+    path = presets.path(tree, name)
     if text is None:
         files.remove_file(path)
     else:

@@ -28,7 +28,8 @@ def step(tree: Tree, manager: Manager, of: Step) -> Step:
         front=None,
     )
     record = Record.of(of.launch.facts) if of.launch else None
-    wanted = launch.resolve(tree, manager, instance, launch.look(tree, manager, of.instance), record)
+    plans = {instance.name: record} if record else {}
+    wanted = launch.resolve(tree, manager, instance, launch.look(tree, manager, of.instance), plans)
     return Step(
         instance,
         ("write", "start"),

@@ -103,10 +103,10 @@ class Host:
             path = Path(self.manager.path(item.name))
             before = path.read_text() if path.exists() else None
             files = served.find(self.tree, item, headers=False)
-            plans.ask(
-                item, self.build(backend), files, [(before, "autostart=true" in (before or "")), (self.kept, True)]
-            )
-        return plans, {item.name: plans.record(item.name) for item in there}
+            stands = [(before, "autostart=true" in (before or "")), (self.kept, True)]
+            said = [({item.name: unit.facts_of(text or "")}, alive) for text, alive in stands]
+            plans.ask(item, self.build(backend), [files], said)
+        return plans, {item.name: plans.records(item)[item.name] for item in there}
 
     def install(self, *entries: dict, backend: str = "cuda") -> dict[str, Record]:
         """Plan and write the units."""
@@ -477,3 +477,23 @@ def test_a_plan_comes_back_from_its_unit_as_it_was():
     assert Record.of(record.facts()) == record
     assert (record.on("a"), record.on("b"), record.total) == (5, 0, 12)
     assert "\n" not in record.facts()["Plan"] and json.loads(record.facts()["Plan"])["schema"] == 1
+
+
+def test_a_router_needs_room_for_what_it_may_have_loaded_at_a_time(host):
+    host.gpu("GPU-a", 24)
+    big = {"model": host.model("qwen2.5-32b"), "gpu_layers": "all", "ctx_size": 2048}
+    small = {"model": host.model("llama3.1-8b"), "ctx_size": 2048}
+
+    def plans(most, models):
+        item = definition.read(
+            {"name": "all", "kind": "router", "port": 8080, "models": models, "options": {"models_max": most}}
+        )
+        build, files = host.build("cuda"), [served.find(host.tree, one, headers=False) for one in item.models]
+        made = planning.Plans(host.tree, host.manager, ["all"], lambda: {"devices": host.gpus}, host.root)
+        made.ask(item, build, files, [])
+        return made.records(item)
+
+    assert sorted(plans(1, {"a": big, "b": small, "c": big})) == ["a", "b", "c"]
+    with pytest.raises(planning.DoesNotFit, match="'all/b' does not fit.*are planned for all"):
+        plans(2, {"a": big, "b": small})
+    assert sorted(plans(2, {"a": small, "b": small, "c": small})) == ["a", "b", "c"]

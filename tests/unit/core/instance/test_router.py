@@ -6,12 +6,22 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput, Prerequisite
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, router
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
+    children,
+    definition,
+    loaded,
+    presets,
+    router,
+    served,
+)
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.record import Record
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import loadlog
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import open_tree
 from fixtures.recorded_build import build_in
 
@@ -34,7 +44,8 @@ def read(models):
 @pytest.fixture
 def text_of(tmp_path, build):
     def text(models):
-        return router.presets(open_tree(str(tmp_path / "root"), "user"), read(models), build, {})[0]
+        tree, item = open_tree(str(tmp_path / "root"), "user"), read(models)
+        return router.presets(item, build, [served.find(tree, model) for model in item.models], {})
 
     return text
 
@@ -46,8 +57,8 @@ def test_a_section_a_model(text_of, model):
             "embed": {"model": model, "kind": "embedding", "options": {"pooling": "mean", "fa": True}},
         }
     )
-    found = router.sections(text)
-    assert found["chat"].split("\n")[1:-1][:6] == [
+    found = presets.sections(text)
+    assert found["chat"].split("\n")[:6] == [
         f"model = {model}",
         "alias = other",
         "device = none",
@@ -64,13 +75,7 @@ def test_another_file_under_the_same_path_is_another_section(text_of, model):
     before = text_of({"a": {"model": model}})
     assert text_of({"a": {"model": model}}) == before
     os.utime(model, (1, 1))
-    assert router.differences(before, text_of({"a": {"model": model}}))["changed"] == ["a"]
-
-
-def test_differences(text_of, model):
-    before = text_of({"a": {"model": model}, "b": {"model": model}, "c": {"model": model}})
-    after = text_of({"a": {"model": model}, "b": {"model": model, "parallel": 2}, "d": {"model": model}})
-    assert router.differences(before, after) == {"added": ["d"], "changed": ["b"], "removed": ["c"]}
+    assert presets.sections(before) != presets.sections(text_of({"a": {"model": model}}))
 
 
 @pytest.mark.parametrize(
@@ -103,3 +108,60 @@ def test_the_command_has_no_flag_of_a_model_and_no_key(build):
     open_to_all = dataclasses.replace(read({"a": {"model": "x"}}), options={"models_max": 2})
     assert command.env["LLAMA_CACHE"] == "/nonexistent"
     assert "--models-max 2" in router.compose(open_to_all, build, "/r/models.ini", None).line
+
+
+def plan(*devices, needed=1 << 20):
+    rows = [
+        {"id": name, "backend": "cuda", "vendor": "nvidia", "flag": f"CUDA{number}", "buffer": f"CUDA{number}",
+         "total": 1 << 30, "components": {"weights": 5}}
+        for number, name in enumerate(devices)
+    ]  # fmt: skip
+    return Record("asked", {"ctx_size": 1024, "gpu_layers": 9}, tuple(rows), {"components": {}, "needed": needed})
+
+
+def test_each_section_has_the_flags_and_the_plan_of_its_model(tmp_path, build, model):
+    item = read({"a": {"model": model}, "b": {"model": model}})
+    files = [served.find(open_tree(str(tmp_path / "root"), "user"), one) for one in item.models]
+    plans = {"a": plan("GPU-b"), "b": plan("GPU-a", "GPU-b")}
+    text = router.presets(item, build, files, plans)
+    assert "device = CUDA1\ngpu-layers = 9" in presets.sections(text)["a"]  # by its number among those of all models
+    assert "device = CUDA0,CUDA1" in presets.sections(text)["b"]
+    assert presets.visible(plans) == {"CUDA_VISIBLE_DEVICES": "GPU-a,GPU-b"}
+    assert presets.plans(text) == presets.numbered(plans)
+    assert router.presets(item, build, files, presets.plans(text)) == text
+    assert presets.sections(text)["a"] == presets.sections(text.replace('"needed":1048576', '"needed":9'))["a"]
+
+
+def logged(text, **more):
+    return json.dumps({"type": "log", "msg": text + "\n", **more})
+
+
+def of_child(port, size):
+    return logged(f"[{port}] " + logged(f"load_tensors:   CPU_Mapped model buffer size =     {size:.2f} MiB"))
+
+
+START = "srv          load: spawning server instance with name={} on port {}"
+LOG = [
+    *(logged(START.format("a", 38961)), of_child(38961, 1)),
+    *(logged(START.format("b", 50929)), of_child(50929, 2)),
+    *(logged(START.format("a", 41000)), logged("[38961] of a child that was"), of_child(41000, 3)),
+    *(logged("x", msg=["[41000] y"]), '{"cut'),
+]
+
+
+def test_what_children_wrote_is_read_by_model_and_only_of_the_last_load():
+    found = {name: loadlog.parse(lines).buffers["host"] for name, lines in children.logs(LOG).items()}
+    assert found == {"a": {"weights": 3 << 20}, "b": {"weights": 2 << 20}}
+
+
+def test_a_router_is_where_it_should_be_when_all_its_loaded_models_are():
+    good = {"residency": "verified", "residency_reasons": [], "actual": {"host": {"weights": 3}}}
+    bad = {**good, "residency": "mismatch", "residency_reasons": ["GPU-a holds 1 MiB."]}
+    assert loaded.whole({"a": good, "b": good}, 0)["residency"] == "verified"
+    assert loaded.whole({"a": good, "b": good}, 0)["actual"]["host"]["weights"] == 6
+    assert loaded.whole({"a": good, "b": bad}, 0)["residency"] == "mismatch"
+    assert loaded.whole({}, 0)["residency_reasons"] == ["No model is loaded."]
+    both = loaded.whole({"a": good, "b": bad}, 0)
+    assert loaded.elsewhere(read({"a": {"model": "x"}, "b": {"model": "y"}}), both) == ["b: GPU-a holds 1 MiB."]
+    allowed = read({"a": {"model": "x"}, "b": {"model": "y", "plan": {"allow_mismatch": True}}})
+    assert loaded.elsewhere(allowed, both) == []
