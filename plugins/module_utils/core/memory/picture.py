@@ -16,7 +16,7 @@ _WIDTH = 48  # characters of a bar
 _BAR, _ROW, _LEFT = 640, 46, 10  # of the drawing
 # One letter and one colour a component; the palette is told apart by people who see few colours (Okabe and Ito).
 _LETTERS = dict(zip(COMPONENTS, "WKRCPDXSH"))
-_COLOURS = dict(
+COLOURS = dict(
     zip(
         COMPONENTS,
         ("#0072b2", "#e69f00", "#f0e442", "#009e73", "#cc79a7", "#d55e00", "#999999", "#56b4e9", "#dddddd"),
@@ -92,7 +92,7 @@ def svg(answer: Mapping[str, Any]) -> str:
     shapes = [part for number, device in enumerate(devices) for part in _bar(device, 22 + number * _ROW, largest)]
     for number, name in enumerate(COMPONENTS):
         x, y = _LEFT + number % 5 * 128, foot + number // 5 * 18
-        shapes.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{_COLOURS[name]}"/>')
+        shapes.append(f'<rect x="{x}" y="{y - 9}" width="10" height="10" fill="{COLOURS[name]}"/>')
         shapes.append(f'<text x="{x + 14}" y="{y}">{name}</text>')
     width, height = _BAR + 2 * _LEFT, foot + 30
     return (
@@ -114,7 +114,7 @@ def _bar(device: Mapping[str, Any], top: int, largest: int) -> Iterator[str]:
         part = _BAR * cell["bytes"] / largest
         tip = escape(f"{name}: {_size(cell['bytes'])} ({cell['kind']}) {cell['why']}")
         yield (
-            f'<rect x="{at:.1f}" y="{top + 5}" width="{part:.1f}" height="18" fill="{_COLOURS[name]}">'
+            f'<rect x="{at:.1f}" y="{top + 5}" width="{part:.1f}" height="18" fill="{COLOURS[name]}">'
             f"<title>{tip}</title></rect>"
         )
         if part >= 60:

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Benchmarks: measured on chosen hosts, kept, and compared with regard to their noise."""
+
+from __future__ import annotations
+
+import calendar
+import math
+import statistics
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from nicegui import ui
+
+from . import ask, layout, parts, tables, text
+from .grid import Grid, Row, column
+from .layout import View
+
+if TYPE_CHECKING:
+    from ..panel import Panel
+
+_COLUMNS = (
+    column("when", "When", "tight"),
+    column("host", "Host"),
+    column("model", "Model", "mono"),
+    column("build", "Build", "mono"),
+    column("devices", "On", "wide"),
+    column("best", "Tokens/s", "wide"),
+)
+_COMPARED = (
+    column("test", "Test"),
+    column("first", "First", "num"),
+    column("second", "Second", "num"),
+    column("change", "Change", "num"),
+    column("band", "Noise", "num"),
+    column("verdict", "Verdict", "tight"),
+)
+_SIGMAS = 2.0  # a difference within two standard deviations of both is noise
+_LEAST = 0.01  # nor does one of less than one percent say anything
+
+
+def build(panel: Panel) -> None:
+    @layout.page(panel, "/benchmarks", "Benchmarks")
+    async def benchmarks(view: View, host: str = "", model: str = "", build: str = "") -> None:
+        with parts.headline("Benchmarks"):
+            parts.gap()
+            ask.button(view, "bench", sorted(view.panel.fleet.hosts), title="Measure", main=True)
+            ask.button(view, "compare", sorted(view.panel.fleet.hosts))
+        await gather(view)
+        held = await view.panel.store.benches.list(
+            host=host or None, model=model or None, build=build or None, limit=300
+        )
+        by_id = {str(item["id"]): item for item in held}
+        parts.note("Choose two to compare them: two builds on one host, or two hosts.")
+        Grid(_COLUMNS, [_row(item) for item in held], label="results", find=True, empty="Nothing was measured yet.",
+             on_chosen=lambda chosen: compared([by_id[name] for name in chosen if name in by_id]))  # fmt: skip
+        box = parts.Box()
+
+        def compared(chosen: list[dict[str, Any]]) -> None:
+            box.clear()
+            if len(chosen) == 2:
+                with box:
+                    first, second = sorted(chosen, key=lambda item: item["at"])
+                    parts.heading(f"{_name(first)}  against  {_name(second)}")
+                    Grid(
+                        _COMPARED,
+                        compare(first["record"], second["record"]),
+                        label="comparison",
+                        empty="They have no test in common.",
+                    )
+
+        async def fresh() -> None:
+            if await gather(view):
+                ui.navigate.reload()
+
+        ui.timer(5.0, fresh)
+
+
+async def gather(view: View) -> int:
+    """Keep what hosts have measured; returns how many results are new."""
+    known = {(item["host"], item["key"], item["at"]) for item in await view.panel.store.benches.list(limit=5000)}
+    new = 0
+    for host in list(view.panel.fleet.hosts.values()):
+        for record in results(host.benches):
+            at, key = moment(record), str(record.get("key") or "")
+            if key and (host.name, key, at) not in known:
+                new += 1
+                await view.panel.store.benches.add(
+                    host.name, key, at, text.clean(record.get("build_id"), 80), model_of(record), dict(record)
+                )
+    return new
+
+
+def results(said: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return text.rows_of(said, "results") or text.rows_of(said, "benches")
+
+
+def moment(record: Mapping[str, Any]) -> float:
+    """When it was measured, in Unix seconds; 0 where it does not say."""
+
+    try:
+        return float(calendar.timegm(time.strptime(str(record.get("time")), "%Y-%m-%dT%H:%M:%SZ")))
+    except ValueError:
+        return 0.0
+
+
+def model_of(record: Mapping[str, Any]) -> str:
+    found = record.get("model")
+    if isinstance(found, Mapping):
+        files = text.rows_of(found, "files")
+        return text.clean(found.get("name") or (files[0].get("path", "").rpartition("/")[2] if files else ""), 120)
+    return text.clean(found, 120)
+
+
+def _name(item: Mapping[str, Any]) -> str:
+    return f"{item['host']} · {item['build']} · {text.clock(item['at'])}"
+
+
+def _row(item: Mapping[str, Any]) -> Row:
+    record = item["record"]
+    speeds = [
+        f"{text.clean(row.get('test'), 30)} {text.rate(row.get('avg_ts'))} ± {text.rate(row.get('stddev_ts'))}"
+        for row in text.rows_of(record, "rows")
+    ]
+    devices = record.get("devices") or []
+    cells = {
+        "when": {"t": text.clock(item["at"]), "sort": item["at"]},
+        "host": {"t": item["host"], "href": tables.where(item["host"])},
+        "model": text.clean(item["model"], 120),
+        "build": text.clean(item["build"], 80),
+        "devices": ", ".join(
+            text.clean(device.get("name") if isinstance(device, Mapping) else device, 60) for device in devices
+        )
+        if isinstance(devices, list)
+        else "",
+        "best": "  ".join(speeds),
+    }
+    return {"id": str(item["id"]), "tone": "", "cells": cells}
+
+
+def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
+    """What changed from one result to another, test by test, and whether it is more than noise.
+
+    The noise band is two standard deviations of the difference of the means, as a share of the first mean, and at least
+    one percent.
+    """
+    before, after = _tests(first), _tests(second)
+    return [_compared(name, before[name], after[name]) for name in before if name in after]
+
+
+def _tests(record: Mapping[str, Any]) -> dict[str, Sequence[float]]:
+    found: dict[str, Sequence[float]] = {}
+    for row in text.rows_of(record, "rows"):
+        samples = [
+            float(value) for value in row.get("samples_ts") or [row.get("avg_ts")] if isinstance(value, (int, float))
+        ]
+        if samples and statistics.fmean(samples) > 0:
+            found[text.clean(row.get("test"), 40)] = samples
+    return found
+
+
+def _compared(name: str, before: Sequence[float], after: Sequence[float]) -> Row:
+    one, two = statistics.fmean(before), statistics.fmean(after)
+    spread = math.sqrt(sum(statistics.variance(part) / len(part) for part in (before, after) if len(part) > 1))
+    band = max(_SIGMAS * spread / one, _LEAST)
+    change = two / one - 1
+    verdict, tone = ("faster", "ok") if change > band else ("slower", "error") if change < -band else ("noise", "off")
+    cells = {
+        "test": name,
+        "first": text.rate(one),
+        "second": text.rate(two),
+        "change": {"t": f"{100 * change:+.1f} %", "sort": change},
+        "band": f"± {100 * band:.1f} %",
+        "verdict": {"t": verdict, "tone": tone},
+    }
+    return {"id": name, "tone": "", "cells": cells}

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, LlamaOps contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The models of every host: sets, where they lie, whether they are whole, what may go, and bringing new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..fleet.host import Host
+from . import ask, jobs, layout, parts, tables, text
+from .grid import Grid, Row, column
+from .layout import View
+
+if TYPE_CHECKING:
+    from ..panel import Panel
+
+_SETS = (
+    column("name", "Set"),
+    column("host", "Host", "tight"),
+    column("state", "State", "tight"),
+    column("source", "Source", "mono"),
+    column("quant", "Quantisation", "tight"),
+    column("size", "Size", "num"),
+    column("files", "Files", "num"),
+    column("revision", "Revision", "mono", less=True),
+    column("users", "Used by", "wide"),
+    column("store", "Store", "mono", less=True),
+)
+_STORES = (
+    column("path", "Store", "mono"),
+    column("host", "Host", "tight"),
+    column("mode", "Mode", "tight"),
+    column("used", "Taken", "num"),
+    column("free", "Free", "num"),
+)
+_CANDIDATES = (
+    column("path", "File", "mono"),
+    column("quant", "Quantisation", "tight"),
+    column("size", "Size", "num"),
+    column("role", "Role", "tight"),
+    column("acts", "", "acts"),
+)
+
+
+def build(panel: Panel) -> None:
+    @layout.page(panel, "/library", "Library")
+    async def library(view: View, host: str = "", ref: str = "") -> None:
+        names = [host] if host in view.panel.fleet.hosts else sorted(view.panel.fleet.hosts)
+
+        def hosts() -> list[Host]:
+            return [view.panel.fleet.hosts[name] for name in names if name in view.panel.fleet.hosts]
+
+        with parts.headline(f"Library of {host}" if host else "Library"):
+            parts.gap()
+            ask.button(view, "download", names, title="Download a model", main=True)
+            ask.button(view, "gc", names, title="Clean up")
+        Resolve(view, names, ref).fill()
+        parts.heading("Sets")
+        grid = Grid(_SETS, sets(hosts()), label="model sets", find=True, empty="No model yet: download one.")
+        parts.heading("Stores")
+        places = Grid(_STORES, stores(hosts()), label="stores", empty="No host has said where its models lie.")
+        parts.heading("History")
+        past = Grid(
+            jobs.COLUMNS, history(view, host), label="jobs of models", empty="The panel has brought no model yet."
+        )
+
+        def draw() -> None:
+            grid.show(sets(hosts()))
+            places.show(stores(hosts()))
+            past.show(history(view, host))
+
+        layout.live(view, draw, [host] if host else None)
+
+
+def history(view: View, host: str) -> list[Row]:
+    found = [
+        item
+        for op in ("download", "models", "gc")
+        for item in view.panel.jobs.list(host=host or None, op=op, limit=20, before=None)
+    ]
+    return jobs.rows(view, sorted(found, key=lambda item: -item.created)[:20])
+
+
+def sets(hosts: list[Host]) -> list[Row]:
+    return [_set(host, item) for host in hosts for item in text.rows_of(host.models, "sets")]
+
+
+def _set(host: Host, item: Mapping[str, Any]) -> Row:
+    name, files = text.clean(item.get("name"), 80), text.rows_of(item, "files")
+    running = text.dig(host.status, "instances", default={})
+    users = [
+        user for user, seen in running.items() if isinstance(seen, Mapping) and seen.get("model") == item.get("name")
+    ]
+    whole = item.get("complete", True)
+    state = "locked" if item.get("locked") else "complete" if whole else "incomplete"
+    quant = item.get("quantisation") or item.get("quant") or ""
+    return {
+        "id": f"{host.name} {name}",
+        "tone": "" if whole else "error",
+        "cells": {
+            "name": name,
+            "host": {"t": host.name, "href": tables.where(host.name)},
+            "state": {"t": state, "tone": "ok" if whole else "error", "title": text.clean(item.get("problem") or "")},
+            "source": text.clean(item.get("source") or "", 160),
+            "quant": text.clean(next(iter(quant), "") if isinstance(quant, Mapping) else quant, 40),
+            "size": {"t": text.size(item.get("size")), "sort": item.get("size") or 0},
+            "files": str(len(files) or ""),
+            "revision": text.clean(item.get("revision") or "", 40)[:12],
+            "users": ", ".join(text.clean(user, 40) for user in users),
+            "store": text.clean(item.get("store") or "", 120),
+        },
+    }
+
+
+def stores(hosts: list[Host]) -> list[Row]:
+    found = [(host, item) for host in hosts for item in text.rows_of(host.models, "stores")]
+    return [
+        {
+            "id": f"{host.name} {text.clean(item.get('path'), 200)}",
+            "tone": "",
+            "cells": {
+                "path": text.clean(item.get("path"), 200),
+                "host": {"t": host.name, "href": tables.where(host.name)},
+                "mode": text.clean(item.get("mode") or "", 20) + (" shared" if item.get("shared") else ""),
+                "used": text.size(item.get("used") or item.get("size")),
+                "free": text.size(item.get("free")),
+            },
+        }
+        for host, item in found
+    ]
+
+
+class Resolve:
+    """What a reference to a hub means, seen from a host: its files to choose from, their sizes, the chosen one."""
+
+    def __init__(self, view: View, hosts: list[str], ref: str) -> None:
+        self.view, self.hosts, self.ref = view, hosts, ref
+
+    def fill(self) -> None:
+        with parts.sheet("headline"):
+            self.field = parts.field("A reference, such as owner/repo:Q4_K_M", self.ref).classes("w-80")
+            self.field.on("keydown.enter", self._resolve)
+            self.host = parts.choice("as this host sees it", self.hosts, self.hosts[0] if self.hosts else None).classes(
+                "w-40"
+            )
+            parts.button("Look it up", self._resolve)
+        self.answer = parts.Box()
+
+    async def _resolve(self) -> None:
+        self.answer.clear()
+        with self.answer:
+            parts.note("It is asked …")
+        try:
+            said = await self.view.panel.fleet.ask(
+                str(self.host.value), "resolve", source=str(self.field.value or "").strip()
+            )
+        except layout.TROUBLE as exc:
+            said = {"error": layout.explained(exc)}
+        self.answer.clear()
+        with self.answer:
+            self._show(said)
+
+    def _show(self, said: Mapping[str, Any]) -> None:
+        if said.get("error"):
+            parts.notice(said["error"], "error")
+        parts.facts(
+            [
+                ("Commit", said.get("revision")),
+                ("Architecture", said.get("architecture")),
+                ("Size", text.size(said.get("size"))),
+                ("Chosen", ", ".join(text.clean(item.get("path"), 200) for item in text.rows_of(said, "files"))),
+            ]
+        )
+        found = text.rows_of(said, "candidates")
+        if found:
+            Grid(
+                _CANDIDATES, [self._candidate(item) for item in found], label="candidates", find=True, on_act=self._take
+            )
+        elif text.rows_of(said, "files"):
+            parts.button("Download", self._download, main=True, off=self.view.off("operator"))
+
+    def _candidate(self, item: Mapping[str, Any]) -> Row:
+        path = text.clean(item.get("path"), 300)
+        off = self.view.off("operator")
+        cells = {
+            "path": path,
+            "quant": text.clean(item.get("quant") or "", 40),
+            "size": {"t": text.size(item.get("size")), "sort": item.get("size") or 0},
+            "role": text.clean(item.get("role") or "", 40),
+            "acts": {"acts": [{"name": "take", "t": "Download", "off": off}]},
+        }
+        return {"id": path, "tone": "", "cells": cells}
+
+    async def _take(self, _name: str, path: str) -> None:
+        repo = str(self.field.value or "").partition(":")[0].strip()
+        await ask.form(self.view, "download", [str(self.host.value)], {"source": repo, "files": [path]})
+
+    async def _download(self) -> None:
+        await ask.form(self.view, "download", [str(self.host.value)], {"source": str(self.field.value or "").strip()})
