@@ -215,7 +215,7 @@ def devices(seen: dict[str, Any]) -> list[Row]:
             "cells": {
                 "id": text.clean(item.get("id"), 80),
                 "name": text.clean(item.get("name"), 80),
-                "size": tables.share(item.get("actual"), item.get("planned")),
+                "size": tables.share(item.get("actual"), item.get("planned"), planned=True),
             },
         }
         for item in text.rows_of(seen, "devices")

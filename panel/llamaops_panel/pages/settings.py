@@ -249,7 +249,7 @@ async def _audit(view: View) -> None:
     rows = [
         {
             "id": str(item.id),
-            "tone": "" if item.result == "ok" else "warning",
+            "tone": "warning" if item.result in ("refused", "failed") else "",
             "cells": {
                 "at": {"t": text.clock(item.at), "sort": item.at},
                 **{key: text.clean(getattr(item, key), 400) for key in ("who", "what", "target", "command", "result")},

@@ -20,7 +20,7 @@ INSTANCES = (
     column("memory", "Memory", "tight"),
     column("speed", "Tok/s", "num"),
     column("model", "Model", "mono"),
-    column("build", "Build", "mono", less=True),
+    column("build", "Build", "mono tight", less=True),
     column("endpoint", "Endpoint", "mono", less=True),
     column("up", "Up", "num"),
     column("managed", "Managed by", "tight", less=True),
@@ -35,7 +35,7 @@ HOSTS = (
     column("busy", "GPU busy", "tight"),
     column("instances", "Instances", "num"),
     column("speed", "Tok/s", "num"),
-    column("build", "Active build", "mono", less=True),
+    column("build", "Build", "mono tight", less=True),
     column("disk", "Disk free", "num", less=True),
 )
 ATTENTION = (
@@ -72,10 +72,10 @@ def _instance(row: Mapping[str, Any]) -> Row:
             "host": {"t": row["host"], "href": where(row["host"])},
             "state": {"t": f"{state}{' ?' if gone else ''}", "tone": tone, "title": said},
             "residency": _tagged(row["residency"]),
-            "memory": share(actual, planned),
+            "memory": share(actual, planned, planned=True),
             "speed": {"t": text.rate(row["tokens_per_second"]), "sort": row["tokens_per_second"] or 0},
             "model": text.clean(row["model"], 120),
-            "build": text.clean(row["build_id"], 80),
+            "build": _build_name(row["build_id"]),
             "endpoint": text.clean(row["endpoint"], 120),
             "up": {"t": text.span(row["uptime"]), "sort": row["uptime"] or 0},
             "managed": row.get("managed_by", ""),
@@ -87,13 +87,20 @@ def _tagged(word: Any) -> Any:
     return {"t": text.clean(word, 40), "tone": text.tone(word)} if word else ""
 
 
-def share(used: Any, total: Any) -> Any:
-    """How much of how much, as a bar and in words."""
-    share = text.part(used, total)
-    if share is None:
+def share(used: Any, total: Any, *, planned: bool = False) -> Any:
+    """How much of how much, as a bar and in words; to take what was planned is no reason to worry."""
+    part = text.part(used, total)
+    if part is None:
         return text.size(used) if used else text.size(total) if total else ""
-    tone = "error" if share >= 0.97 else "warning" if share >= 0.9 else "ok"
-    return {"t": f"{text.size(used)} / {text.size(total)}", "bar": share, "tone": tone, "sort": share}
+    limits = (1.1, 1.02) if planned else (0.97, 0.9)
+    tone = "error" if used >= limits[0] * total else "warning" if used >= limits[1] * total else "ok"
+    return {"t": text.sizes(used, total), "bar": part, "tone": tone, "sort": part}
+
+
+def _build_name(identity: Any) -> Any:
+    """Version and commit of a build; the whole id where one points at it."""
+    said = text.clean(identity or "", 80)
+    return {"t": "-".join(said.split("-")[:2]), "title": said} if said else ""
 
 
 def percent(value: Any, *, hot: float = 90) -> Any:
@@ -142,7 +149,7 @@ def _host(host: Host, held: Sequence[Mapping[str, Any]]) -> Row:
             "busy": percent(sum(busy) / len(busy), hot=95) if busy else "",
             "instances": {"t": f"{ready}/{len(mine)}", "sort": len(mine)},
             "speed": {"t": text.rate(sum(speeds)) if speeds else "–", "sort": sum(speeds)},
-            "build": text.clean(host.builds.get("active") or "", 80),
+            "build": _build_name(host.builds.get("active")),
             "disk": text.size(disk_of(host)),
         },
     }

@@ -54,6 +54,12 @@ def size(count: Any) -> str:
     return human(int(count)) if isinstance(count, (int, float)) and count >= 0 else "–"
 
 
+def sizes(used: Any, total: Any) -> str:
+    """How much of how much; the unit once where both have the same."""
+    part, whole = size(used), size(total)
+    return f"{part.partition(' ')[0] if part.split()[-1] == whole.split()[-1] else part} / {whole}"
+
+
 def span(seconds: Any) -> str:
     """A time for people: `3d`, `7m`."""
     return _span(int(seconds)) if isinstance(seconds, (int, float)) else "–"

@@ -76,7 +76,7 @@ def host(name: str, instances: dict[str, Any], *, gpus: int = 2, lost: bool = Fa
             "cpu": 23.0,
             "load": [1.2, 1.1, 0.9],
             "memory": {"total": 128 * GIB, "available": 71 * GIB},
-            "gpus": [gpu(name, number, 0.38 + 0.3 * number) for number in range(gpus)],
+            "gpus": [gpu(name, number, min(0.38 + 0.3 * number, 0.93)) for number in range(gpus)],
         },
         facts={
             "driver": "580.65",
