@@ -73,6 +73,7 @@ class Offer:
             )
             parts.heading("What it would do")
             self.state = parts.Box()
+            self.progress = events.Progress()
             self.log = LogView(f"preview-{self.op}")
             with parts.Box(classes="headline"):
                 self.apply = parts.button("Apply", self._apply, main=True, off="The preview is not finished.")
@@ -101,7 +102,7 @@ class Offer:
         try:
             self.view.sure(self.operation.needs)
             job = await panel.jobs.submit(self.op, self.hosts, self._checked(), check=True, by=self.view.user.name)
-            self.job = await events.follow(self.view, job.id, self.log)
+            self.job = await events.follow(self.view, job.id, self.log, self.progress)
         except layout.TROUBLE as exc:
             self._say(layout.explained(exc), "error")
             return

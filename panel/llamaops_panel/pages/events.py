@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,7 +27,7 @@ _TONES = {
 }
 _DIFF = {"+": "ok", "-": "error", "@": "info"}
 _PERCENT = re.compile(r"\b([0-9]{1,3}) ?%")
-_BATCH = 400  # lines that travel to the browser together
+_QUIET = ("ok", "skipped", "stdout", "play")
 
 
 def lines(event: Mapping[str, Any]) -> list[Line]:
@@ -36,7 +37,8 @@ def lines(event: Mapping[str, Any]) -> list[Line]:
     differs = [line(f"    {item}", tone=_DIFF.get(item[:1], "off"))
                for item in str(event.get("diff") or "").splitlines()[:2000]]  # fmt: skip
     if kind == "stdout":
-        return [line(item, tone="off") for item in said.splitlines()[:2000]]
+        tone = "warning" if warns(event) else "off"
+        return [line(item, tone=tone) for item in said.splitlines()[:2000]]
     if kind == "task":
         return [line(f"▸ {event.get('task') or said}", at=at, tone="info")]
     head = f"  {kind} {host}: " if host else f"  {kind}: "
@@ -44,9 +46,13 @@ def lines(event: Mapping[str, Any]) -> list[Line]:
     return [*(line(head + item, tone=_TONES.get(kind, "")) for item in found), *differs]
 
 
+def warns(event: Mapping[str, Any]) -> bool:
+    return str(event.get("text") or "").lstrip().startswith(("[WARNING]", "[ERROR]"))
+
+
 def shown(event: Mapping[str, Any]) -> bool:
     """Whether people want to see it: not what was found in order, and not what Ansible printed of it beside."""
-    return bool(event.get("diff")) or str(event.get("kind")) not in ("ok", "skipped", "stdout", "play")
+    return bool(event.get("diff")) or warns(event) or str(event.get("kind")) not in _QUIET
 
 
 class Progress(Box):
@@ -55,6 +61,11 @@ class Progress(Box):
     def __init__(self) -> None:
         super().__init__()
         self._held: dict[str, tuple[Said, Box]] = {}
+        with self:
+            self._task = Said("", "p", "soft")
+
+    def at_work(self, event: Mapping[str, Any]) -> None:
+        self._task.text = "" if event.get("kind") == "end" else f"At work: {text.clean(event.get('task') or '')}"
 
     def take(self, event: Mapping[str, Any]) -> None:
         host, said = text.clean(event.get("host") or "", 60), text.clean(event.get("text") or "", 300)
@@ -83,14 +94,31 @@ async def follow(
     :returns: the job as it ended.
     """
     held: list[Line] = []
+    task: list[Line] = []  # shown once something happens in it that people want to see
     async for event in view.panel.jobs.events(job_id):
+        everything = all_of_it()
         if event.get("kind") == "progress" and progress is not None:
             progress.take(event)
             continue
-        if shown(event) or all_of_it():
-            held += lines(event)
-        if len(held) >= _BATCH or event.get("live", True):
+        if event.get("kind") == "task" and not everything:
+            task = lines(event)
+            if progress is not None:
+                progress.at_work(event)
+        elif everything or shown(event):
+            held += [*task, *lines(event)]
+            task = []
+        if event.get("kind") == "end" and progress is not None:
+            progress.at_work(event)
+        if held:
             log.append(held)
             held = []
-    log.append(held)
+    return await ended(view, job_id)
+
+
+async def ended(view: View, job_id: str) -> Any:
+    """The job, once its end is known to the panel too: the last event comes a moment before."""
+    for _turn in range(100):
+        if not view.panel.jobs.get(job_id).open:
+            break
+        await asyncio.sleep(0.1)
     return view.panel.jobs.get(job_id)

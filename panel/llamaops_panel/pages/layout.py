@@ -192,8 +192,11 @@ def live(view: View, draw: Callable[[], Any], hosts: Iterable[str] | None = None
 def run(work: Awaitable[Any]) -> asyncio.Task[Any]:
     """Let something go on while the page is open, and end it with the page."""
 
+    slot = context.slot
+
     async def begun() -> Any:
-        return await work
+        with slot:
+            return await work
 
     task: asyncio.Task[Any] = background_tasks.create(begun())
     context.client.on_delete(task.cancel)
