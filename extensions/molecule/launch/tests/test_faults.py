@@ -91,8 +91,7 @@ def test_memory_lies_where_it_was_planned(name, request):
     found = module(request.getfixturevalue(name), "llama_instance_info")["instances"]
     kinds = {kind: found[instance] for where, instance, kind, _port in INSTANCES if where == name}
     assert {entry["state"] for entry in kinds.values()} == {"ready"}
-    # the models of a router come and go: it has no plan
-    wanted = {kind: "unknown" if kind == "router" else "verified" for kind in kinds}
+    wanted = dict.fromkeys(kinds, "verified")
     assert {kind: entry["residency"] for kind, entry in kinds.items()} == wanted
     for entry in kinds.values():
         text = found_command(request.getfixturevalue(name), entry["unit"])
