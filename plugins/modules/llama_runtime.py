@@ -12,6 +12,7 @@ version_added: 0.1.0
 description:
   - Creates the folders of a runtime root with their owners and permissions.
   - Installs C(libexec/llama-probe), which asks a running server for one real answer.
+  - Installs C(libexec/llama-host), which tells people and programs what runs on the host, and links it into C(bin).
   - Keeps the managed virtual environment C(venv) of the root, in which the other modules find their Python libraries.
   - In the system scope the user C(llama-build) and the group C(llama-models) must exist.
     The role P(llamaops.llama_cpp.llama_runtime#role) creates them and calls this module.

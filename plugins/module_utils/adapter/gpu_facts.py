@@ -8,19 +8,15 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import command, sandbox
-from ..core.build import builds
-from ..core.errors import CommandFailed
-from ..core.host import gpu, listed, machine
-from ..core.tree import Tree, open_tree
+from ..core.host import gpu
+from ..core.onhost import hostfacts
+from ..core.tree import open_tree
 from .module import need_libraries
 
-_SECONDS = 30  # a driver that initialises eight GPUs takes a few
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "root": {"type": "path"},
     "scope": {"type": "str", "choices": ["auto", "system", "user"], "default": "auto"},
@@ -36,24 +32,7 @@ def run(module: AnsibleModule) -> dict[str, Any]:
         libraries.append(("pynvml", "nvidia-ml-py"))
     tree = open_tree(root, module.params["scope"]) if root else None
     need_libraries(module, tree, *libraries)
-    facts = gpu.read(expected=expected)
-    facts["host"]["storage"] = machine.storage(tree.root) if tree else None
-    facts["build"] = _checked(tree, facts["devices"]) if tree else None
+    facts = hostfacts.read(tree, expected)
     for sentence in facts["build"]["differences"] if facts["build"] else ():
         module.warn(sentence)
     return {"changed": False, "ansible_facts": {"llama_gpu": facts}}
-
-
-def _checked(tree: Tree, devices: list[dict[str, Any]]) -> dict[str, Any] | None:
-    """What the active build sees: `{id, devices, differences}`; None without a build that can be asked."""
-    build = builds.active(tree)
-    if build is None:
-        return None
-    argv = [build.tool("llama-server"), "--list-devices"]
-    env = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
-    wrapped = sandbox.wrap(tree, argv, unit=f"llama-devices-{os.getpid()}", seconds=_SECONDS, env=env)
-    try:
-        seen = listed.parse(command.run(wrapped, timeout=_SECONDS + 10).stdout)
-    except CommandFailed as exc:
-        return {"id": build.id, "devices": None, "differences": [f"The active build lists no devices: {exc.problem}"]}
-    return {"id": build.id, "devices": seen, "differences": listed.differences(gpu.usable(devices), seen)}

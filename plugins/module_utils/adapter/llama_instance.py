@@ -25,15 +25,12 @@ from ..core.instance import (
     cordon,
     definition,
     deploy,
-    importing,
+    described,
     keys,
-    overview,
     paste,
     placement,
-    processes,
     programs,
     prune,
-    room,
     service,
 )
 from ..core.instance.change import Step
@@ -208,17 +205,8 @@ def imports(module: AnsibleModule, tree: Tree, steps: Sequence[Step]) -> dict[st
 
 
 def imported(module: AnsibleModule, tree: Tree, found: Found) -> dict[str, Any]:
-    """`{definition, yaml, notes}` of a process; empty with a note where the active build does not take its command."""
-    build = builds.active(tree)
-    if build is None:
-        return {"definition": {}, "yaml": "", "notes": ["No build is active, with whose flags it could be read."]}
-    drives = build.recipe.get("backend") in room.DRIVES
-    try:
-        facts = device_facts(module, tree)() if drives else {}
-        entry = importing.entry(found.process, build.capabilities(), facts)
-    except LlamaOpsError as exc:
-        return {"definition": {}, "yaml": "", "notes": [str(exc)]}
-    return {"definition": entry.entry, "yaml": entry.yaml, "notes": entry.notes}
+    """As `described.imported`, with the libraries of this host."""
+    return described.imported(tree, found, device_facts(module, tree))
 
 
 def warn(module: AnsibleModule, steps: Sequence[Step], proofs: Mapping[str, Mapping[str, Any]]) -> None:
@@ -309,38 +297,12 @@ def endpoint(item: definition.Instance, address: str | None) -> str:
     return f"{'https' if item.tls else 'http'}://{address or socket.gethostname()}:{item.port}"
 
 
-def describe(module: AnsibleModule, tree: Tree, manager: Manager) -> dict[str, Any]:
-    """What is known of the managed instances of a host, and of every llama.cpp process."""
-    names = module.params["names"]
-    wanted = [name for name in manager.managed() if not names or name in names]
-    found = {name: overview.look(tree, manager, name) for name in wanted}
-    stands = cordon.read(tree)
-    return {
-        "changed": False,
-        "instances": found,
-        "without_process": processes.without_process(found),
-        "processes": _processes(module, tree, processes.survey(tree, manager)),
-        "manager": manager.kind,
-        "hardening": manager.hardening,
-        "cordon": stands.shown() if stands else None,
-    }
-
-
-def _processes(module: AnsibleModule, tree: Tree, found: Sequence[Found]) -> list[dict[str, Any]]:
-    """Each process for a result; those of others with the entry for the inventory that would replace them."""
-    pids = {item.process.pid for item in found}
-    others = (processes.FOREIGN, processes.EXTERNAL)
-    shown = []
-    for item in found:
-        whole = item.serves and item.belongs in others and item.around.parent not in pids
-        shown.append({**item.document(), **(imported(module, tree, item) if whole else {})})
-    return shown
-
-
 def info(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     """The result of llama_instance_info: what is there, or what a pasted command means."""
     if not module.params["parse"]:
-        return describe(module, tree, choose_manager(module, tree))
+        facts = device_facts(module, tree)
+        found = described.describe(tree, choose_manager(module, tree), module.params["names"] or (), facts)
+        return {"changed": False, **found}
     build = builds.active(tree)
     if build is None:
         raise Prerequisite(f"No build is active in {tree.root}.", "A command is read with the flags of a build.")

@@ -33,7 +33,7 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     if packages is not None and more and served_by_supervisor(tree, module.params["manager"]):
         packages = [*packages, *more]
     try:
-        changes = prepare(tree, packages, module.check_mode, lambda: given(module))
+        changes = prepare(tree, packages, module.check_mode, lambda: given(module), module.params["manager"])
     except MissingTool as exc:
         if not module.check_mode:
             raise

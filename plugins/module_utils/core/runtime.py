@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from . import bundle, lock, venv
 from .bundle import Bundle
 from .instance import programs, service
+from .onhost import command, package
 from .tree import Tree, ensure
+
+COMMAND = command.main  # what `package` packs has to be sent along, and Ansible sends what is imported
 
 
 @dataclass(frozen=True)
@@ -25,16 +28,22 @@ class Change:
 
 
 def prepare(
-    tree: Tree, packages: Sequence[str] | None, check: bool, wheels: Callable[[], Bundle | None] = lambda: None
+    tree: Tree,
+    packages: Sequence[str] | None,
+    check: bool,
+    wheels: Callable[[], Bundle | None] = lambda: None,
+    manager: str = "auto",
 ) -> list[Change]:
     """Make or complete the root; returns what changed, in order.
 
     :param packages: requirements of the managed environment; None leaves the environment alone.
     :param wheels: gives the bundle that has the packages, if an environment is to be made from one.
+    :param manager: what keeps the instances alive, for the command llama-host.
     :raises MissingTool: user or group of the system scope are missing, or Python cannot make environments.
     """
     changes = [Change(path, "", "folder, owner and mode as the layout says\n") for path in ensure(tree, check)]
-    return changes + _programs(tree, check) + ([] if packages is None else _venv(tree, packages, check, wheels))
+    changes += _programs(tree, check) + _command(tree, manager, check)
+    return changes + ([] if packages is None else _venv(tree, packages, check, wheels))
 
 
 def served_by_supervisor(tree: Tree, manager: str) -> bool:
@@ -49,6 +58,14 @@ def _programs(tree: Tree, check: bool) -> list[Change]:
     changes = [Change(path, before, after) for path, (before, after) in programs.stale(tree).items()]
     if not check:
         programs.install(tree)
+    return changes
+
+
+def _command(tree: Tree, manager: str, check: bool) -> list[Change]:
+    """The command llama-host and the link to it."""
+    changes = [Change(path, before, after) for path, (before, after) in package.stale(tree, manager).items()]
+    if changes and not check:
+        package.install(tree, manager)
     return changes
 
 

@@ -77,7 +77,7 @@ def read(root: str = "/", expected: int | None = None) -> dict[str, Any]:
     seen = look(root, expected)
     return {
         "schema": SCHEMA,
-        "devices": [_shared(device, facts["memory"]) for device in seen.devices],
+        "devices": [shared(device, facts["memory"]) for device in seen.devices],
         "topology": list(seen.topology),
         "host": facts,
         "driver": seen.driver,
@@ -167,7 +167,7 @@ def _name_processes(devices: Sequence[Mapping[str, Any]], proc: str | None) -> N
             entry.update(process.owner(entry["pid"], proc) if proc else {"command": None, "unit": None})
 
 
-def _shared(device: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
+def shared(device: Mapping[str, Any], memory: Mapping[str, Any]) -> dict[str, Any]:
     """A device that uses the memory of the host has no more free than the host has."""
     if not device.get("unified"):
         return dict(device)

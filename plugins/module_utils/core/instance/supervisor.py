@@ -112,7 +112,7 @@ class Supervisor:
             command=shlex.join(launch.command.argv).replace("%", "%%"),
             environment=_environment(launch.command.env),
             autostart="true" if launch.instance.wanted else "false",
-            log=self._log_path(launch.instance.name),
+            log=self.log_path(launch.instance.name),
             section=f"{unit.SECTION}",
             facts="\n".join(f"{key}={value}" for key, value in launch.facts.items()),
         )
@@ -188,13 +188,13 @@ class Supervisor:
 
     def mark(self, name: str) -> str:
         try:
-            return str(os.stat(self._log_path(name)).st_size)
+            return str(os.stat(self.log_path(name)).st_size)
         except FileNotFoundError:
             return "0"
 
     def log(self, name: str, mark: str = "", lines: int = 4000) -> str:
         try:
-            with open(self._log_path(name), "rb") as file:
+            with open(self.log_path(name), "rb") as file:
                 size = os.fstat(file.fileno()).st_size
                 start = int(mark or 0)
                 # a log that is shorter than the mark was rotated meanwhile
@@ -211,7 +211,7 @@ class Supervisor:
         return (logs.since_start(found) if since == logs.START else found)[-lines:]
 
     def follow(self, name: str) -> list[str]:
-        return ["tail", "-F", self._log_path(name)]
+        return ["tail", "-F", self.log_path(name)]
 
     def _boot(self) -> None:
         """Start the daemon with an empty environment, so that nothing of the caller reaches a server."""
@@ -265,7 +265,8 @@ class Supervisor:
     def _inside(self, *parts: str) -> str:
         return os.path.join(self.folder, *parts)
 
-    def _log_path(self, name: str) -> str:
+    def log_path(self, name: str) -> str:
+        """The log of an instance; older parts of it are beside it, with a number."""
         return self._inside(f"{unit.PREFIX}{name}.log")
 
 
