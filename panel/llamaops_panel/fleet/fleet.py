@@ -5,49 +5,114 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from . import rows
+from . import attention, inventory, rows
 from .host import Host, HostError
+from .inventory import InventoryError, Known
 from .notices import Notices
+from .stream import Stream
 
 __all__ = ["Fleet", "Host", "HostError"]
+
+_AT_ONCE = 16  # streams that are being opened
 
 
 class Fleet:
     """The hosts, their streams, and what they say.
 
-    :param inventory: sources as `ansible-inventory -i` takes them.
+    :param sources: of the inventory, as `ansible-inventory -i` takes them.
     :param folder: where Ansible is run: its ansible.cfg counts.
+    :param environment: further variables for Ansible, such as ANSIBLE_PRIVATE_KEY_FILE.
     """
 
-    def __init__(self, inventory: Sequence[str | Path], folder: Path | None = None) -> None:
-        self.inventory = [str(source) for source in inventory]
+    def __init__(
+        self,
+        sources: Sequence[str | Path],
+        folder: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.sources = [str(source) for source in sources]
         self.folder = folder or Path.cwd()
+        self.environment = dict(environment or {})
         self.hosts: dict[str, Host] = {}
+        self.error = ""  # why the inventory cannot be read
+        self.sealed: tuple[str, ...] = ()
+        self._streams: dict[str, Stream] = {}
         self._notices = Notices()
+        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._reading = asyncio.Lock()
+        self._first: asyncio.Task[None] | None = None
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._needs: dict[str, list[dict[str, Any]]] = {}
 
     async def start(self) -> None:
-        """Read the inventory and begin to stream; returns without waiting for hosts."""
-        await self.reload()
+        """Begin to read the inventory and to stream; returns at once."""
+        self._first = asyncio.create_task(self.reload())
 
     async def stop(self) -> None:
         """End every stream."""
+        if self._first:
+            self._first.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._first
+        await asyncio.gather(*(stream.stop() for stream in self._streams.values()))
+        self._streams.clear()
 
     async def reload(self) -> None:
-        """Read the inventory again: new hosts are streamed, those that are gone are let go."""
+        """Read the inventory again: new hosts are streamed, changed ones anew, those that are gone are let go. If it
+        cannot be read, `error` says why and all stays as it is.
+        """
+        async with self._reading:
+            try:
+                found = await inventory.read(self.sources, self.folder, self.environment)
+            except InventoryError as exc:
+                self.error = str(exc)
+            else:
+                self.error, self.sealed = "", found.sealed
+                await self._take_over(found.hosts)
         self._notices.tell("")
+
+    async def _take_over(self, known: Mapping[str, Known]) -> None:
+        gone = [name for name in self._streams if known.get(name) != self._streams[name].known]
+        await asyncio.gather(*(self._streams.pop(name).stop() for name in gone))
+        for name in [name for name in self.hosts if name not in known]:
+            del self.hosts[name]
+        for name, item in known.items():
+            if name in self._streams:
+                continue
+            host = self.hosts.setdefault(name, Host(name))
+            host.groups, host.variables = item.groups, item.variables
+            self._streams[name] = Stream(host, item, lambda name=name: self._changed(name), self._gate)  # type: ignore[misc]
+            self._changed(name)
+            self._streams[name].start()
+
+    def _changed(self, name: str) -> None:
+        self._rows.pop(name, None)
+        self._needs.pop(name, None)
+        self._notices.tell(name)
 
     def rows(self) -> list[dict[str, Any]]:
         """One row an instance, sorted by host: as `core.fleet.view.rows`, with `managed_by` and `host_state`."""
-        return [row for name in sorted(self.hosts) for row in rows.of(self.hosts[name])]
+        return [row for name in sorted(self.hosts) for row in self._rows_of(name)]
+
+    def _rows_of(self, name: str) -> list[dict[str, Any]]:
+        if name not in self._rows:
+            self._rows[name] = rows.of(self.hosts[name])
+        return self._rows[name]
 
     def attention(self) -> list[dict[str, Any]]:
         """What needs a human: `{severity, host, instance, what, why, remedy, link}`, the worst first."""
-        return []
+        found = attention.of_inventory(self.error, self.sealed)
+        for name, host in self.hosts.items():
+            if name not in self._needs:
+                self._needs[name] = attention.of(host, self._rows_of(name))
+            found += self._needs[name]
+        return sorted(found, key=lambda item: (attention.ORDER.index(item["severity"]), item["host"]))
 
     async def watch(self) -> AsyncIterator[set[str]]:
         """Names of hosts that changed, at most four times a second; "" for the inventory itself."""
@@ -57,18 +122,27 @@ class Fleet:
     @contextlib.contextmanager
     def look(self, host: str) -> Iterator[None]:
         """While held, the host is streamed fast."""
-        yield
+        stream = self._streams.get(host)
+        with stream.look() if stream else contextlib.nullcontext():
+            yield
 
     async def ask(self, host: str, do: str, **given: Any) -> dict[str, Any]:
         """Have a host answer one request of the protocol.
 
         :raises HostError: it is not connected, did not answer in time, or refused.
         """
-        raise HostError(f"The host {host!r} is not connected.", "Wait, or see why on its page.")
+        return await self._stream(host).ask(do, given)
 
     async def follow(self, host: str, do: str, **given: Any) -> AsyncIterator[dict[str, Any]]:
         """The answers of a request that goes on (`logs`), until the reader stops.
 
         :raises HostError: as `ask`; also when the stream is lost meanwhile.
         """
-        yield await self.ask(host, do, **given)
+        async with contextlib.aclosing(self._stream(host).follow(do, given)) as answers:
+            async for said in answers:
+                yield said
+
+    def _stream(self, host: str) -> Stream:
+        if host not in self._streams:
+            raise HostError(f"There is no host {host!r}.", "See the hosts of the inventory.")
+        return self._streams[host]

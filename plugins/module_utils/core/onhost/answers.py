@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import sizes
 from ..build import builds
-from ..errors import InvalidInput, NotProven, Prerequisite
+from ..errors import InvalidInput, LlamaOpsError, NotProven, Prerequisite
 from ..files import read_text
 from ..host import gpu
 from ..instance import change, definition, launch, paste, unit
@@ -23,9 +23,11 @@ from ..memory import answer, origin, picture
 from ..memory.choose import RUNGS
 from ..memory.origin import Wanted
 from ..memory.plan import Model
+from ..model import modelinfo, modelref
 from ..model.hub import Hub
 from ..names import check_keys
 from ..tree import Tree
+from . import asked
 
 Given = Mapping[str, Any]
 _PLAN = ("model", "revision", "options", "mmproj", "draft", "allow", "ctx_floor", "devices")
@@ -40,7 +42,11 @@ class Answers:
         self.manager = manager
 
     def plan(self, given: Given) -> dict[str, Any]:
-        """What `llama_plan` returns for a model, on the devices of this host or on those that are given."""
+        """What `llama_plan` returns for a model, on the devices of this host or on those that are given. Of an `entry`
+        of the inventory, `{plan, command_line, warnings}`.
+        """
+        if "entry" in given:
+            return self._of_entry(_of(given, "name", str, "new"), _of(given, "entry", dict, {}))
         check_keys("A plan", given, _PLAN)
         options = answer.canonical(_of(given, "options", dict, {}))
         texts = {key: _of(given, key, str, None) for key in ("revision", "mmproj", "draft")}
@@ -56,6 +62,28 @@ class Answers:
             Model(found.header), options, devices, allow, floor, mmproj=found.mmproj, draft=found.draft
         )
         return {**result, "table": picture.text(result)}
+
+    def _of_entry(self, name: str, entry: Given) -> dict[str, Any]:
+        question, warnings = asked.question(entry, gpu.usable(gpu.read()["devices"]))
+        try:
+            seen = self.preview({"instance": {"port": 8080, **entry, "name": name}})
+        except LlamaOpsError as exc:
+            seen = {"command_line": "", "warning": str(exc)}
+        warnings += [seen["warning"]] if seen["warning"] else []
+        return {"plan": self.plan(question), "command_line": seen["command_line"], "warnings": warnings}
+
+    def resolve(self, given: Given) -> dict[str, Any]:
+        """What a reference means, without fetching it: as `gguf_info`, or `{candidates}` where it is not clear."""
+        source = modelref.parse(_of(given, "source", str, ""))
+        hub = Hub.open(None, os.environ.get("HF_TOKEN"))
+        if source.kind != modelref.HUB:
+            return modelinfo.read(source, (), None, hub)
+        revision, listing = hub.listing(source.location, None)
+        found = [{"path": item.path, "size": item.size} for item in listing if item.path.endswith(".gguf")]
+        try:
+            return {**modelinfo.read(source, (), None, hub), "candidates": found}
+        except InvalidInput as exc:
+            return {"revision": revision, "candidates": found, "error": str(exc)}
 
     def preview(self, given: Given) -> dict[str, Any]:
         """What `llama_instance` would write for one instance: `{command_line, unit, plan, build_id, warning}`."""

@@ -159,7 +159,7 @@ class Watch:
             self._feeds[number] = threading.Event()
             threading.Thread(target=self._follow, args=(number, given), daemon=True).start()
             return None
-        if do in ("plan", "preview", "capabilities", "paste", "probe"):
+        if do in ("plan", "preview", "resolve", "capabilities", "paste", "probe"):
             self._pool.submit(self._answer, number, getattr(self.answers, do), given)
             return None
         return self.say({"id": number, "error": {"message": f"{do[:40]!r} cannot be asked here."}})
