@@ -109,7 +109,7 @@ def _become(become: Mapping[str, Any] | None) -> list[str]:
     if become.get("password"):
         raise NoWay(
             "The inventory gives a password for sudo.",
-            "The panel types none: allow its user `sudo -n` for <root>/libexec/llama-host, see docs/panel.md.",
+            "The panel types none: allow its user `sudo -n` for <root>/libexec/llama-host, see docs/operations.md.",
         )
     options = become.get("options") or {}
     user = str(options.get("become_user") or "root")

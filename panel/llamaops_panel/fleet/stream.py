@@ -218,7 +218,7 @@ class Stream:
         if code in _NOT_THERE or "command not found" in said:
             return _absent(road)
         if "password is required" in said or "a terminal is required" in said:
-            return "sudo wants a password.", "Allow the user of the panel `sudo -n` for llama-host, see docs/panel.md."
+            return "sudo wants a password.", "Allow the panel `sudo -n` for llama-host, see docs/operations.md."
         if "Host key verification failed" in said:
             return "The key of the host is not the known one.", "Add it to known_hosts after you compared it."
         if "Permission denied" in said:
