@@ -5,13 +5,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from typing import Any
+
+from prometheus_client import CollectorRegistry
 
 from .access.access import Access
+from .audited import AuditedChanges, AuditedJobs
+from .fleet.fleet import Fleet
+from .lag import Lag
 from .settings import Settings
 from .store import Store, StoreError
+from .streams import Streams
 
 
 class Panel:
@@ -19,10 +25,23 @@ class Panel:
         self.settings = settings
         self.store = Store(settings.database)
         self.access = Access(self.store, settings)
-        self.fleet: Any = None
-        self.jobs: Any = None
-        self.changes: Any = None
+        inventory = [str(source) for source in settings.inventory]
+        self.fleet = Fleet(inventory, settings.project)
+        self.jobs = AuditedJobs(
+            *(self.store.audit, settings.state / "jobs", self.store.jobs, inventory, settings.project),
+            lambda: self.fleet.hosts,
+            keep=settings.keep_jobs,
+        )
+        self.changes = AuditedChanges(
+            *(self.store.audit, inventory, lambda: self.fleet.hosts),
+            project=settings.project,
+            git=settings.commit_changes,
+        )
+        self.streams = Streams()
+        self.metrics = CollectorRegistry()
+        self.lag = Lag()
         self._lock: int | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def open(self) -> None:
         """Take the state folder, for one panel alone. Raises StoreError."""
@@ -31,15 +50,22 @@ class Panel:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            os.close(self._lock)
             self.store.database.close()
-            raise StoreError(
-                f"another panel uses {self.settings.state}: stop it, or give this one another --state"
-            ) from error
+            state = self.settings.state
+            raise StoreError(f"another panel uses {state}: stop it, or give this one another --state") from error
 
     async def start(self) -> None:
         await self.access.start()
+        await self.fleet.start()
+        await self.jobs.start()
+        self._tasks = [asyncio.create_task(self.lag.watch())]
 
     async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self.jobs.stop()
+        await self.fleet.stop()
         await self.access.stop()
         self.store.database.close()
         if self._lock is not None:

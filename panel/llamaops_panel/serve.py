@@ -11,6 +11,7 @@ import ssl
 import uvicorn
 
 from .app import create_app
+from .environment import prepare
 from .settings import Settings, loopback
 from .store import users
 
@@ -19,6 +20,7 @@ GRACE = 5  # seconds that open requests get at the end
 
 def serve(settings: Settings) -> int:
     os.umask(0o077)  # what it writes is nobody else's
+    prepare(settings)
     app = create_app(settings)
     panel = app.state.panel
     host = f"[{settings.address}]" if ":" in settings.address else settings.address

@@ -25,7 +25,8 @@ class Settings:
     address, port: where it listens. tls_certificate, tls_key: PEM files. behind_proxy: another server ends TLS before
     it; proxies: the addresses whose X-Forwarded-For and -Proto are believed. names: host names by which browsers reach
     it. session_idle, session_absolute: seconds. private_key, vault_password_file: given on to Ansible. commit_changes:
-    a git commit for each change of the inventory. keep_jobs: how many ended jobs stay.
+    a git commit for each change of the inventory. keep_jobs: how many ended jobs stay. project: where Ansible runs, the
+    folder of ansible.cfg.
     """
 
     inventory: tuple[Path, ...] = ()
@@ -43,6 +44,7 @@ class Settings:
     vault_password_file: Path | None = None
     commit_changes: bool = False
     keep_jobs: int = 500
+    project: Path = Path()
 
     @property
     def database(self) -> Path:
@@ -90,7 +92,7 @@ def read(path: Path | None, given: dict[str, Any]) -> Settings:
     values = {name: _typed(name, value, base) for name, value in found.items()}
     values |= {name: _typed(name, value, Path()) for name, value in given.items() if value is not None}
     settings = replace(Settings(), **values)
-    settings = replace(settings, state=settings.state.expanduser().absolute())
+    settings = replace(settings, state=settings.state.expanduser().absolute(), project=settings.project.absolute())
     _check(settings)
     return settings
 
@@ -132,6 +134,8 @@ def _check(settings: Settings) -> None:
             f"{settings.address} can be reached from other computers, which would send passwords in the clear: give "
             "tls_certificate and tls_key, or say behind_proxy where another server ends TLS before the panel"
         )
+    if not settings.project.is_dir():
+        raise SettingsError(f"there is no folder {settings.project}")
     for name in ("session_idle", "session_absolute", "keep_jobs"):
         if getattr(settings, name) < 1:
             raise SettingsError(f"{name} must be at least 1")

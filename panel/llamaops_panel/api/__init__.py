@@ -8,9 +8,15 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from ..panel import Panel
-from . import auth, health
+from . import access, benches, builds, docs, errors, health, hosts, instances, jobs, logs, me, metrics, models, plans
+
+SUBJECTS = (me, access, hosts, instances, builds, models, plans, benches, jobs, logs, metrics)
 
 
 def add_to(app: FastAPI, panel: Panel) -> None:
     app.include_router(health.router)
-    app.include_router(auth.routes(panel), prefix="/api/v1")
+    for subject in SUBJECTS:
+        app.include_router(subject.routes(panel), prefix="/api/v1", responses=errors.ANSWERS)
+    app.include_router(docs.routes(app))
+    errors.add_to(app)
+    metrics.add_to(app, panel)

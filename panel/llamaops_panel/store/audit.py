@@ -34,6 +34,16 @@ class Audit:
     async def write(self, who: str, what: str, target: str, command: str = "", result: str = "ok") -> None:
         await self._database.write(lambda db: add(db, who, what, target, command, result))
 
+    def write_now(self, who: str, what: str, target: str, command: str = "", result: str = "ok") -> None:
+        self._database.write_now(lambda db: add(db, who, what, target, command, result))
+
+    async def ready(self) -> None:
+        """Raises StoreError where nothing could be written: then nothing may be changed either."""
+        await self._database.write(_touch)
+
+    def ready_now(self) -> None:
+        self._database.write_now(_touch)
+
     async def list(self, *, limit: int = 100, before: int | None = None, who: str | None = None) -> list[AuditEntry]:
         """Newest first; before: the id to go on from."""
         return await self._database.read(lambda db: _list(db, limit, before, who))
@@ -43,6 +53,11 @@ def add(db: sqlite3.Connection, who: str, what: str, target: str, command: str =
     """Within the transaction of the change itself: neither stands without the other."""
     row = [time.time(), *(text[:LONGEST] for text in (who, what, target, command, result))]
     db.execute("INSERT INTO audit (at, who, what, target, command, result) VALUES (?, ?, ?, ?, ?, ?)", row)
+
+
+def _touch(db: sqlite3.Connection) -> None:
+    version = db.execute("PRAGMA user_version").fetchone()[0]
+    db.execute(f"PRAGMA user_version = {version}")
 
 
 def _list(db: sqlite3.Connection, limit: int, before: int | None, who: str | None) -> list[AuditEntry]:

@@ -41,6 +41,10 @@ class Benches:
         """Newest first: id, host, key, at, build, model, record."""
         return await self._database.read(lambda db: _list(db, host, model, build, limit, before))
 
+    async def get(self, id: int) -> dict[str, Any] | None:
+        rows = await self._database.read(lambda db: db.execute("SELECT * FROM benches WHERE id = ?", (id,)).fetchall())
+        return _record(rows[0]) if rows else None
+
 
 def _list(
     db: sqlite3.Connection, host: str | None, model: str | None, build: str | None, limit: int, before: int | None
@@ -50,4 +54,8 @@ def _list(
         "AND (?3 IS NULL OR build = ?3) AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?5",
         (host, model, build, before, limit),
     )
-    return [dict(row) | {"record": json.loads(row["record"])} for row in rows]
+    return [_record(row) for row in rows]
+
+
+def _record(row: sqlite3.Row) -> dict[str, Any]:
+    return dict(row) | {"record": json.loads(row["record"])}

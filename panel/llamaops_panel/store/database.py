@@ -73,9 +73,9 @@ class Database:
         return self._use(work, "BEGIN IMMEDIATE")
 
     def _use(self, work: Callable[[sqlite3.Connection], T], begin: str) -> T:
-        if self._connection is None:
-            raise StoreError(f"{self.path} is not open")
         with self._lock:
+            if self._connection is None:
+                raise StoreError(f"{self.path} is not open")
             try:
                 self._connection.execute(begin)
                 try:
