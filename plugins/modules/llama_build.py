@@ -411,6 +411,12 @@ previous:
   returned: success
   type: str
   sample: 0.4.9-1f2e3d4-cpu-4d3c2b1a
+outdated:
+  description: The units, instances and processes of this host that use another build than the active one. A restart moves them, if the inventory does not pin it.
+  returned: success
+  type: list
+  elements: str
+  sample: [/etc/systemd/system/llama-chat.service, process 4711]
 removed:
   description: Ids of the builds that this run removed.
   returned: success

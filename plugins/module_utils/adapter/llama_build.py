@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core.build import artifact, backend, building, preflight, recipe, source
+from ..core.build import artifact, backend, building, builds, preflight, recipe, source
 from ..core.build.blas import VENDORS
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
@@ -131,6 +131,7 @@ def _result(tree: Tree, outcome: Outcome) -> dict[str, Any]:
         "preflight": preflight.as_dicts(plan.rows),
         "active": outcome.after.active,
         "previous": outcome.after.previous,
+        "outdated": builds.outdated(tree, outcome.after.active),
         "removed": list(plan.remove),
         "binaries": {name: build.tool(name) for name in build.tools()} if build else {},
         "manifest": dict(build.manifest) if build else {},

@@ -196,6 +196,11 @@ def users(tree: Tree, proc: str = "/proc") -> dict[str, list[str]]:
     return needed
 
 
+def outdated(tree: Tree, build_id: str | None, proc: str = "/proc") -> list[str]:
+    """Who needs another build than this one: what the way to it leaves behind until it is started again."""
+    return sorted({who for name, whose in users(tree, proc).items() if name != build_id for who in whose})
+
+
 def unit_files(tree: Tree) -> list[str]:
     """The files of this host that say what instances run: units, and what is remembered of them."""
     folders = ["/etc/systemd/system/llama-*.service"] if tree.system else []

@@ -143,6 +143,7 @@ def test_who_uses_a_build(tree, tmp_path):
     used = builds.users(tree, proc=str(tmp_path / "proc"))
     assert sorted(used) == [ONE, TWO, THREE]
     assert used[ONE] == [str(units / "llama-chat.service")]
+    assert builds.outdated(tree, THREE, str(tmp_path / "proc")) == sorted([*used[ONE], *used[TWO]])
 
 
 def test_a_running_process_uses_its_build(tree, tmp_path):
