@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import text
+from .grid import Grid, Row, column
 from .layout import View
 from .logview import Line, LogView, line
 from .parts import Box, Said
@@ -55,14 +56,49 @@ def shown(event: Mapping[str, Any]) -> bool:
     return bool(event.get("diff")) or warns(event) or str(event.get("kind")) not in _QUIET
 
 
+_PREFLIGHT = (
+    column("host", "Host"),
+    column("name", "Need"),
+    column("ok", "", "tight"),
+    column("needed", "Needed", "wide"),
+    column("found", "Found", "wide"),
+    column("remedy", "What to do", "wide"),
+)
+
+
+def preflight(event: Mapping[str, Any]) -> list[Row]:
+    """The rows of a build's preflight table in what a module returned."""
+    host = text.clean(event.get("host") or "", 60)
+    found = []
+    for item in text.rows_of(event, "data", "preflight"):
+        cells = {key: text.clean(item.get(key) or "", 400) for key in ("name", "needed", "found", "remedy")}
+        good = {"t": "ok" if item.get("ok") else "missing", "tone": "ok" if item.get("ok") else "error"}
+        found.append({"id": f"{host} {cells['name']}", "tone": "", "cells": {"host": host, **cells, "ok": good}})
+    return found
+
+
 class Progress(Box):
-    """How far a long step is, by host: its newest progress line and a bar where it says how much."""
+    """How far a long step is, by host: its newest progress line, a bar where it says how much, its preflight table."""
 
     def __init__(self) -> None:
         super().__init__()
         self._held: dict[str, tuple[Said, Box]] = {}
         with self:
             self._task = Said("", "p", "soft")
+        self._rows: list[Row] = []
+        self._table: Grid | None = None
+
+    def found(self, event: Mapping[str, Any]) -> None:
+        """Show what a build needs of a host, once it said so."""
+        rows = preflight(event)
+        if not rows:
+            return
+        self._rows = [row for row in self._rows if row["id"] not in {item["id"] for item in rows}] + rows
+        if self._table is None:
+            with self:
+                self._table = Grid(_PREFLIGHT, self._rows, label="preflight")
+        else:
+            self._table.show(self._rows)
 
     def at_work(self, event: Mapping[str, Any]) -> None:
         self._task.text = "" if event.get("kind") == "end" else f"At work: {text.clean(event.get('task') or '')}"
@@ -105,10 +141,13 @@ async def follow(
             if progress is not None:
                 progress.at_work(event)
         elif everything or shown(event):
+            task = [] if event.get("kind") == "end" else task
             held += [*task, *lines(event)]
             task = []
-        if event.get("kind") == "end" and progress is not None:
-            progress.at_work(event)
+        if progress is not None:
+            progress.found(event)
+            if event.get("kind") == "end":
+                progress.at_work(event)
         if held:
             log.append(held)
             held = []

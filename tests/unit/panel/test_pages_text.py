@@ -142,3 +142,10 @@ def test_an_event_with_a_difference_shows_both():
     event = {"kind": "changed", "host": "a", "text": "done", "diff": "-old\n+new", "at": 1.0}
     assert [item["t"] for item in events.lines(event)] == ["  changed a: done", "    -old", "    +new"]
     assert events.shown(event) and not events.shown({"kind": "ok"})
+
+
+def test_the_preflight_table_of_a_build_names_host_need_and_remedy():
+    row = {"name": "cmake", "found": "nothing", "needed": "CMake 3.18", "ok": False, "remedy": "apt-get install cmake"}
+    (shown,) = events.preflight({"host": "a", "data": {"preflight": [row, "odd"]}})
+    assert (shown["id"], shown["cells"]["ok"]["tone"]) == ("a cmake", "error")
+    assert shown["cells"]["remedy"] == "apt-get install cmake"
