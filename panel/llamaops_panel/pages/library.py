@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..candidates import look_up
 from ..fleet.host import Host
 from . import ask, jobs, layout, parts, tables, text
 from .grid import Grid, Row, column
@@ -39,7 +40,7 @@ _CANDIDATES = (
     column("path", "File", "mono"),
     column("quant", "Quantisation", "tight"),
     column("size", "Size", "num"),
-    column("role", "Role", "tight"),
+    column("files", "Files", "num"),
     column("acts", "", "acts"),
 )
 
@@ -133,7 +134,7 @@ def stores(hosts: list[Host]) -> list[Row]:
 
 
 class Resolve:
-    """What a reference to a hub means, seen from a host: its files to choose from, their sizes, the chosen one."""
+    """What a reference to a hub means: its models, their sizes, the one that would be chosen."""
 
     def __init__(self, view: View, hosts: list[str], ref: str) -> None:
         self.view, self.hosts, self.ref = view, hosts, ref
@@ -142,60 +143,45 @@ class Resolve:
         with parts.sheet("headline"):
             self.field = parts.field("A reference, such as owner/repo:Q4_K_M", self.ref).classes("w-80")
             self.field.on("keydown.enter", self._resolve)
-            self.host = parts.choice("as this host sees it", self.hosts, self.hosts[0] if self.hosts else None).classes(
-                "w-40"
-            )
+            first = self.hosts[0] if self.hosts else None
+            self.host = parts.choice("for the host", self.hosts, first).classes("w-40")
             parts.button("Look it up", self._resolve)
         self.answer = parts.Box()
 
     async def _resolve(self) -> None:
+        host = self.view.panel.fleet.hosts.get(str(self.host.value))
+        endpoint = str(host.variables.get("llama_models_endpoint") or "") if host else ""
         self.answer.clear()
         with self.answer:
             parts.note("It is asked …")
         try:
-            said = await self.view.panel.fleet.ask(
-                str(self.host.value), "resolve", source=str(self.field.value or "").strip()
-            )
+            said = await layout.aside(look_up, str(self.field.value or ""), endpoint)
         except layout.TROUBLE as exc:
-            said = {"error": layout.explained(exc)}
+            said = {"trouble": layout.explained(exc)}
         self.answer.clear()
         with self.answer:
             self._show(said)
 
     def _show(self, said: Mapping[str, Any]) -> None:
-        if said.get("error"):
-            parts.notice(said["error"], "error")
-        parts.facts(
-            [
-                ("Commit", said.get("revision")),
-                ("Architecture", said.get("architecture")),
-                ("Size", text.size(said.get("size"))),
-                ("Chosen", ", ".join(text.clean(item.get("path"), 200) for item in text.rows_of(said, "files"))),
-            ]
-        )
-        found = text.rows_of(said, "candidates")
-        if found:
-            Grid(
-                _CANDIDATES, [self._candidate(item) for item in found], label="candidates", find=True, on_act=self._take
-            )
-        elif text.rows_of(said, "files"):
-            parts.button("Download", self._download, main=True, off=self.view.off("operator"))
+        if said.get("trouble"):
+            parts.notice(said["trouble"], "warning" if said.get("candidates") else "error")
+        parts.facts([("Commit", said.get("revision"))])
+        rows = [self._candidate(item) for item in text.rows_of(said, "candidates")]
+        if rows:
+            Grid(_CANDIDATES, rows, label="candidates", find=True, on_act=self._take)
 
     def _candidate(self, item: Mapping[str, Any]) -> Row:
         path = text.clean(item.get("path"), 300)
-        off = self.view.off("operator")
+        tags = [{"t": "chosen", "tone": "ok"}] if item.get("chosen") else []
         cells = {
-            "path": path,
+            "path": {"t": path, "tags": tags},
             "quant": text.clean(item.get("quant") or "", 40),
             "size": {"t": text.size(item.get("size")), "sort": item.get("size") or 0},
-            "role": text.clean(item.get("role") or "", 40),
-            "acts": {"acts": [{"name": "take", "t": "Download", "off": off}]},
+            "files": str(item.get("files") or ""),
+            "acts": {"acts": [{"name": "take", "t": "Download", "off": self.view.off("operator")}]},
         }
         return {"id": path, "tone": "", "cells": cells}
 
     async def _take(self, _name: str, path: str) -> None:
         repo = str(self.field.value or "").partition(":")[0].strip()
         await ask.form(self.view, "download", [str(self.host.value)], {"source": repo, "files": [path]})
-
-    async def _download(self) -> None:
-        await ask.form(self.view, "download", [str(self.host.value)], {"source": str(self.field.value or "").strip()})
