@@ -112,7 +112,7 @@ def _typed(name: str, value: Any, base: Path) -> Any:
         if not isinstance(value, (str, Path)):
             raise SettingsError(f"{name} must be a path")
         return _path(value, base)
-    if type(value) is not wanted:
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise SettingsError(f"{name} must be {'a number' if wanted is int else wanted.__name__}, not {value!r}")
     return value
 

@@ -412,7 +412,9 @@ previous:
   type: str
   sample: 0.4.9-1f2e3d4-cpu-4d3c2b1a
 outdated:
-  description: The units, instances and processes of this host that use another build than the active one. A restart moves them, if the inventory does not pin it.
+  description:
+    - The units, instances and processes of this host that use another build than the active one. A restart moves them, if
+      the inventory does not pin it.
   returned: success
   type: list
   elements: str

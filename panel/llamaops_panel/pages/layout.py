@@ -137,8 +137,7 @@ def frame(view: View, title: str, path: str) -> Box:
 
 
 def navigation(path: str) -> None:
-    bar = Box("nav", "side", aria_label="Pages")
-    with bar:
+    with Box("nav", "side", aria_label="Pages"):
         for link, title, _key in PAGES[:_FIRST]:
             _entry(link, title, path)
         with Box(classes="rest"):

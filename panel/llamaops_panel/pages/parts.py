@@ -84,7 +84,7 @@ def button(said: str, do: Handler, *, tone: str = "", off: str = "", main: bool 
     """A button; `off` greys it and says why."""
     made = Said(said, "button", f"act {'main' if main else ''} {f'tone-{tone}' if tone else ''}", type="button")
     enable(made, off)
-    made.on("click", lambda: do())
+    made.on("click", do)
     return made
 
 
