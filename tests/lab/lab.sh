@@ -49,6 +49,16 @@ inside() { # NAME COMMAND...
   init=$(init_of "$1") && nsenter -t "$init" -a -r -w -- "${@:2}"
 }
 
+# In the background: without the descriptors that this script was given, such as a lock that its caller holds.
+apart() { # COMMAND...
+  local fd
+  for fd in "/proc/$BASHPID/fd"/*; do
+    fd=${fd##*/}
+    ((fd < 3)) || exec {fd}>&-
+  done
+  exec setsid "$@"
+}
+
 # ---- network
 network_up() {
   if [ ! -e "$LAB_STATE/network" ]; then # absent or half made
@@ -66,9 +76,9 @@ network_up() {
 way_out() {
   local device
   device=$(ip -o route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
-  setsid slirp4netns --netns-type=path --configure --disable-host-loopback \
+  apart slirp4netns --netns-type=path --configure --disable-host-loopback \
     --mtu="$(cat "/sys/class/net/${device:-lo}/mtu")" "/run/netns/$gateway" tap0 \
-    </dev/null >"$LAB_STATE/slirp.log" 2>&1 9>&- &
+    </dev/null >"$LAB_STATE/slirp.log" 2>&1 &
   echo $! >"$LAB_STATE/slirp.pid"
   until ip -n "$gateway" addr show tap0 2>/dev/null | grep -q 'inet '; do
     alive "$LAB_STATE/slirp.pid" slirp4netns || kill -0 $! 2>/dev/null || die "$(cat "$LAB_STATE/slirp.log")"
@@ -175,7 +185,7 @@ host_up() { # NAME[:SUITE[+PACKAGE,...]]
     touch "$folder/filled"
   fi
   groups_make "$name"
-  setsid "$here/keep.sh" "$name" </dev/null >"$folder/console.log" 2>&1 9>&- &
+  apart "$here/keep.sh" "$name" </dev/null >"$folder/console.log" 2>&1 &
   echo $! >"$folder/pid"
 }
 
