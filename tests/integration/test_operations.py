@@ -49,6 +49,16 @@ def test_what_nobody_lists_is_reported_and_stopped(site, ask, port, other_port):
     assert site(chat(port), prune="remove")["instances"]["old"]["actions"] == ["remove"]
 
 
+@pytest.mark.parametrize(("how", "does"), [("stop", ["stop", "disable"]), ("remove", ["remove"])])
+def test_a_new_entry_takes_the_port_of_one_that_left(site, port, how, does):
+    site(chat(port, name="old"))
+    renamed = chat(port, name=f"by-{how}")
+    assert site(renamed, prune=how, check=True)["instances"]["old"]["actions"] == does
+    made = site(renamed, prune=how)["instances"]
+    assert (made["old"]["actions"], made[f"by-{how}"]["actions"]) == (does, ["write", "start"])
+    assert not site(renamed, prune=how)["changed"]
+
+
 def test_nothing_starts_on_a_cordoned_host(site, ask, port):
     site(chat(port))
     wanted = {"by": "ann", "reason": "new disk"}

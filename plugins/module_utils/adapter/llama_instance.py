@@ -132,13 +132,15 @@ def plan(module: AnsibleModule, tree: Tree, manager: Manager) -> tuple[list[Step
     """The steps for all instances, and the names of managed instances that are not listed."""
     wanted = read_instances(module.params)
     orphans = change.orphans(manager, wanted)
-    if cordon.read(tree):  # nothing starts here; what leaves may go
+    stands = cordon.read(tree)
+    if stands:  # nothing starts here; what leaves may go
+        module.warn(f"This host is cordoned {stands.text}. Nothing starts here until the playbook uncordon.")
         wanted = [item for item in wanted if item.state == "absent"]
     if module.params["purge"] or module.params["prune"] == prune.REMOVE:
         wanted += [definition.Instance(name=name, state="absent") for name in orphans]
     known = keys.values(tree, module.params["keys"] or {}, module.params["made_keys"])
-    steps = change.plan(tree, manager, wanted, known, module.check_mode, device_facts(module, tree))
     stops = prune.stops(tree, manager, orphans) if module.params["prune"] == prune.STOP else []
+    steps = change.plan(tree, manager, wanted, known, module.check_mode, device_facts(module, tree), stops)
     return [*stops, *steps], orphans
 
 
@@ -159,9 +161,6 @@ def converge(
     module: AnsibleModule, tree: Tree, manager: Manager
 ) -> tuple[list[Step], list[str], dict[str, dict[str, Any]]]:
     """Plan and, unless this is check mode, apply: the steps, the orphans, and what each instance proved."""
-    stands = cordon.read(tree)
-    if stands:
-        module.warn(f"This host is cordoned {stands.text}. Nothing starts here until the playbook uncordon.")
     steps, orphans = plan(module, tree, manager)
     imported = imports(module, tree, steps)
     if module.check_mode:

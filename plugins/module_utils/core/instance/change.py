@@ -93,23 +93,25 @@ def plan(
     keys: Mapping[str, str],
     preview: bool = False,
     facts: Callable[[], Mapping[str, Any]] = gpu.read,
+    going: Sequence[Step] = (),
 ) -> list[Step]:
     """The difference between the inventory and the host; changes nothing.
 
     :param keys: values of API keys by name.
     :param preview: a missing build or model becomes a warning: an earlier step would make it.
     :param facts: reads the devices of the host, as `gpu.read` does; called when a build drives devices.
+    :param going: steps that stop others in the same call: their ports and their memory are free.
     :raises InvalidInput: an instance cannot be served as asked, or a unit file is not ours.
     :raises DoesNotFit: an instance takes more memory than is left for it.
     :raises Busy: a port belongs to somebody else.
     """
     looked = [_look(tree, manager, instance, keys) for instance in instances]
     running = {step.name: step.pid for step in looked if step.pid}
-    plans = planning.Plans(tree, manager, [step.name for step in looked], facts, running=running)
+    plans = planning.Plans(tree, manager, [step.name for step in (*going, *looked)], facts, running=running)
     launches = _launches(tree, manager, looked, preview, plans)
     steps = [_step(manager, step, launches.get(step.name), plans.warnings.get(step.name, ())) for step in looked]
     steps = [_with_way(step, plans) for step in steps]
-    leaving = {step.status.pid for step in steps if step.stops and step.status.pid}
+    leaving = {step.status.pid for step in (*going, *steps) if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
             _check_port(step, leaving)

@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from ..files import read_text
 from ..tree import Tree
-from . import launch
+from . import launch, naming
 from .change import Step
 from .definition import Instance
 from .service import Manager
@@ -26,7 +27,8 @@ def stops(tree: Tree, manager: Manager, names: Sequence[str]) -> list[Step]:
 def _stop(tree: Tree, manager: Manager, name: str) -> Step:
     status = manager.status(name)
     text, keys = read_text(manager.path(name)), read_text(launch.key_path(tree, name))
-    actions = ["stop"] if status.active or status.waiting else []
+    beside = os.path.exists(manager.path(naming.successor(name)))
+    actions = ["stop"] if status.active or status.waiting or beside else []
     actions += ["disable"] if status.enabled else []
     item = Instance(name=name, state="stopped")
-    return Step(item, tuple(actions), status, text, text, keys_before=keys, keys_after=keys)
+    return Step(item, tuple(actions), status, text, text, keys_before=keys, keys_after=keys, successor=beside)
