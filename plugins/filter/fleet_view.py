@@ -23,8 +23,8 @@ options:
   _input:
     description:
       - By host a dictionary with C(found) (the registered result, also of a host that was unreachable), C(sources)
-        (dictionaries of instances by variable), C(defaults), C(models), C(address) (what C(bind=private) means) and
-        C(reached) (under which address others reach the host).
+        (dictionaries of instances by variable), C(defaults), C(models), C(address) (what C(bind=private) means),
+        C(reached) (under which address others reach the host) and C(workers) (as P(llamaops.llama_cpp.rpc_cluster#filter) returns them).
     type: dict
     required: true
 seealso:

@@ -104,6 +104,19 @@ workers:
   returned: success
   type: dict
   contains:
+    state:
+      description: V(ready) (it runs and listens), V(silent), V(waiting), V(failed) or V(stopped).
+      type: str
+      sample: ready
+    detail:
+      description: The state in the words of the service manager.
+      type: str
+    enabled:
+      description: Whether it starts at boot.
+      type: bool
+    uptime:
+      description: Seconds since its process began; null when it does not run.
+      type: int
     address:
       description: Where its head reaches it.
       type: str

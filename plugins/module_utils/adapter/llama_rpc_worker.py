@@ -17,7 +17,7 @@ from ..core.errors import InvalidInput
 from ..core.instance import programs, service
 from ..core.instance.systemd import Systemd
 from ..core.tree import Tree, ensure
-from ..core.worker import definition, deploy, known
+from ..core.worker import definition, deploy
 from ..core.worker.definition import Worker
 from .llama_instance import device_facts
 from .module import ROOT_ARGUMENTS
@@ -88,8 +88,7 @@ def _plan(
 
 
 def _result(manager: Systemd, steps: list[deploy.Step], orphans: list[str]) -> dict[str, Any]:
-    standing = known.standing(manager.folder)
-    found = {name: deploy.described(manager, name, facts) for name, facts in standing.items()}
+    found = deploy.standing(manager)
     found.update({step.worker.name: deploy.shown(manager, step) for step in steps})
     return {
         "changed": any(step.actions for step in steps),

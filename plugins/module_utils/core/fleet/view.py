@@ -12,6 +12,7 @@ from ..errors import LlamaOpsError
 from ..instance import definition, loaded
 from ..instance.definition import Instance
 from ..instance.inventory import merge_instances
+from . import lent
 
 UNREACHABLE, ERROR, MISSING, CORDONED, EMPTY = "unreachable", "error", "missing", "cordoned", "empty"
 NAMED = ("state", "residency", "build_id", "model", "kind", "uptime", "tokens_per_second")
@@ -37,9 +38,9 @@ _BLANK: dict[str, Any] = {
 def rows(hosts: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row an instance of every host, sorted; a host that has or tells nothing is one row too.
 
-    :param hosts: by name `{found, sources, defaults, models, address, reached}`: the result of llama_instance_info,
-        the dictionaries of instances by variable, what the site variables say, the address that `bind: private` means,
-        and the one under which others reach the host.
+    :param hosts: by name `{found, sources, defaults, models, address, reached, workers}`: the result of
+        llama_instance_info, the dictionaries of instances by variable, what the site variables say, the address that
+        `bind: private` means, the one under which others reach the host, its workers as `cluster.workers_of` has them.
     :returns: rows with the keys of `_BLANK`. `reasons` is empty where all is as wanted; `serves` is what exports need.
     """
     return [row for host in sorted(hosts) for row in _host(host, hosts[host])]
@@ -61,6 +62,8 @@ def _host(host: str, said: Mapping[str, Any]) -> list[dict[str, Any]]:
     there = found.get("instances") or {}
     names = sorted({*wanted, *there})
     made = [_instance(host, name, wanted.get(name), there.get(name), cordon, said) for name in names]
+    lends = lent.rows(host, said.get("workers") or (), found.get("workers") or {}, cordon)
+    made += [{**_BLANK, **row} for row in lends]
     return made or [{**_BLANK, "host": host, "state": CORDONED if cordon else EMPTY, "cordoned": cordon}]
 
 
@@ -93,7 +96,7 @@ def _instance(
         row["memory"] = memory(there)
         row["endpoint"] = there.get("endpoint", "")
     if wanted is not None:
-        row.update(_asked(wanted, said), kind=wanted.kind)
+        row.update(_asked(wanted, said, there), kind=wanted.kind)
     row["reasons"] = reasons(wanted, there, cordon)
     if cordon and row["state"] in ("stopped", MISSING):
         row["state"] = CORDONED
@@ -133,8 +136,8 @@ def memory(there: Mapping[str, Any]) -> dict[str, int | None]:
     return {"planned": sum(item["planned"] for item in devices), "actual": sum(known) if known else None}
 
 
-def _asked(item: Instance, said: Mapping[str, Any]) -> dict[str, Any]:
-    """What a row says of an instance by the inventory alone."""
+def _asked(item: Instance, said: Mapping[str, Any], there: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What a row says of an instance by the inventory; how many slots it has where that is automatic, by its plan."""
     host, port = (item.front.host, item.front.port) if item.front else (item.host, item.port)
     outside = str(said.get("reached") or "") if host in ("0.0.0.0", "::") else host
     shown = f"[{outside}]" if ":" in outside else outside
@@ -150,7 +153,7 @@ def _asked(item: Instance, said: Mapping[str, Any]) -> dict[str, Any]:
             "url": "" if local else url,
             "names": [*item.alias] or [model.name for model in item.models] or [item.name],
             "keys": [*item.keys],
-            "slots": item.parallel if isinstance(item.parallel, int) else 1,
+            "slots": item.parallel if isinstance(item.parallel, int) else (there or {}).get("slots") or 0,
             "metrics": bool(item.metrics),
         },
     }

@@ -11,6 +11,7 @@ from typing import Any
 from ..build import builds
 from ..errors import LlamaOpsError
 from ..tree import Tree
+from ..worker import deploy as worker_deploy
 from . import cordon, importing, overview, processes, room
 from .processes import Found
 from .service import Manager
@@ -20,7 +21,7 @@ _NOTHING = {"definition": {}, "yaml": ""}
 
 
 def describe(tree: Tree, manager: Manager, names: Sequence[str], facts: Facts) -> dict[str, Any]:
-    """`{instances, without_process, processes, manager, hardening, cordon}`; changes nothing.
+    """`{instances, without_process, processes, workers, manager, hardening, cordon}`; changes nothing.
 
     :param names: only these instances; all if empty.
     :param facts: reads the devices of the host, as `gpu.read` does; called where servers of others use them.
@@ -32,6 +33,7 @@ def describe(tree: Tree, manager: Manager, names: Sequence[str], facts: Facts) -
         "instances": found,
         "without_process": processes.without_process(found),
         "processes": shown(tree, processes.survey(tree, manager), facts),
+        "workers": worker_deploy.standing(manager),
         "manager": manager.kind,
         "hardening": manager.hardening,
         "cordon": stands.shown() if stands else None,

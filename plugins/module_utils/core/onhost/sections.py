@@ -19,7 +19,6 @@ from ..instance import described
 from ..instance.service import Manager
 from ..model import modelset
 from ..tree import Tree
-from ..worker import known
 from . import hostfacts
 
 # of the facts about a GPU, what changes while it works
@@ -52,19 +51,10 @@ class Sections:
         return {**found, **({"error": {"message": problems[0]}} if problems else {})}
 
     def status(self) -> dict[str, Any]:
-        """`described.describe`, with the workers of this host and `unmanaged`, the servers that could be adopted."""
+        """`described.describe`, with `unmanaged`, the servers that could be adopted."""
         found = described.describe(self.tree, self.manager, (), gpu.read)
         unmanaged = [item for item in found.pop("processes") if "definition" in item]
-        return {**found, "workers": self.workers(), "unmanaged": unmanaged}
-
-    def workers(self) -> dict[str, dict[str, Any]]:
-        from ..instance.systemd import Systemd
-        from ..worker import deploy
-
-        if not isinstance(self.manager, Systemd):
-            return {}
-        standing = known.standing(self.manager.folder)
-        return {name: deploy.described(self.manager, name, facts) for name, facts in standing.items()}
+        return {**found, "unmanaged": unmanaged}
 
     def facts(self) -> dict[str, Any]:
         """What `gpu_facts` returns."""

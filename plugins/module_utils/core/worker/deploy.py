@@ -15,9 +15,9 @@ from typing import Any
 from ..errors import Busy, LlamaOpsError, NotProven, Prerequisite
 from ..files import read_text
 from ..host import gpu, ports
-from ..instance import logreason, unit
+from ..instance import logreason, overview, probe, unit
 from ..instance.room import Room
-from ..instance.service import Status
+from ..instance.service import Manager, Status
 from ..instance.systemd import Systemd
 from ..tree import Tree
 from . import fence, known, launch
@@ -170,10 +170,25 @@ def shown(manager: Systemd, step: Step) -> dict[str, Any]:
     }
 
 
+def standing(manager: Manager) -> dict[str, dict[str, Any]]:
+    """Every worker of this host by name, as `described`; only systemd has some."""
+    if not isinstance(manager, Systemd):
+        return {}
+    found = known.standing(manager.folder)
+    return {name: described(manager, name, facts) for name, facts in found.items()}
+
+
 def described(manager: Systemd, name: str, facts: Mapping[str, str]) -> dict[str, Any]:
-    """A worker as its unit tells it."""
+    """A worker as its unit tells it. Nobody connects to it for this: it serves one client, and would keep a second."""
     status = manager.status(known.MARK + name)
+    address, _colon, port = facts.get("Address", "").rpartition(":")
+    holder = ports.holder(address, int(port)) if status.active and port.isdigit() else None
+    listens = holder is not None and holder.pid in (None, status.pid)
     return {
+        "state": overview.state(status, probe.READY if listens else probe.UNREACHABLE),
+        "detail": status.detail,
+        "enabled": status.enabled,
+        "uptime": overview.uptime(status),
         "address": facts.get("Address", ""),
         "client": facts.get("Client", ""),
         "build_id": facts.get("Build", ""),
