@@ -29,6 +29,10 @@ options:
     description: The address that C(bind=private) means on this host.
     type: str
     default: ''
+  slots:
+    description: How many requests those instances answer at a time whose C(parallel) is V(auto), by name, as it was planned.
+    type: dict
+    default: {}
 """
 
 EXAMPLES = r"""
@@ -40,16 +44,20 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: For each front C(name), C(listen) (address and port), C(port) of the instance, C(slots) and C(wait) in seconds.
+  description: For each front C(name), C(listen) (address and port), C(port) of the instance, C(slots) (0 where nobody knows) and
+    C(wait) in seconds.
   type: list
   elements: dict
 """
 
 
-def front_entries(instances: Sequence[Mapping[str, Any]], address: str = "") -> list[dict[str, Any]]:
+def front_entries(
+    instances: Sequence[Mapping[str, Any]], address: str = "", slots: Mapping[str, Any] | None = None
+) -> list[dict[str, Any]]:
     try:
         wanted = [{key: value for key, value in entry.items() if key != "memory_max"} for entry in instances]
-        return front.entries(definition.read_all(wanted, address or None))
+        known = {name: number for name, number in (slots or {}).items() if isinstance(number, int)}
+        return front.entries(definition.read_all(wanted, address or None), known)
     except LlamaOpsError as exc:
         raise AnsibleFilterError(str(exc)) from exc
 

@@ -128,6 +128,10 @@ instances:
       description: What differs from the plan, one sentence each.
       type: list
       elements: str
+    slots:
+      description: How many requests it answers at a time, as it was planned; null where that is not planned.
+      type: int
+      sample: 4
     share:
       description: Where the model and its cache lie by the plan.
       type: str
@@ -252,6 +256,50 @@ processes:
       returned: for a server that is not managed
       type: list
       elements: str
+workers:
+  description: The workers of heads on other hosts, by name. None is asked anything, for each serves one client.
+  returned: success, without O(parse)
+  type: dict
+  contains:
+    state:
+      description: V(ready) (it runs and listens), V(silent), V(waiting), V(failed) or V(stopped).
+      type: str
+      sample: ready
+    detail:
+      description: The state in the words of the service manager.
+      type: str
+    enabled:
+      description: Whether it starts at boot.
+      type: bool
+    uptime:
+      description: Seconds since its process began; null when it does not run.
+      type: int
+    address:
+      description: Where its head reaches it.
+      type: str
+      sample: 10.20.0.12:50052
+    client:
+      description: The address of its head.
+      type: str
+      sample: 10.20.0.11
+    build_id:
+      description: The build that its unit names.
+      type: str
+    commit:
+      description: The source of that build.
+      type: str
+    device:
+      description: The GPU that it lends; empty for the processor.
+      type: str
+    active:
+      description: Whether it runs.
+      type: bool
+    pid:
+      description: Its process, or 0.
+      type: int
+    unit:
+      description: The unit file.
+      type: str
 manager:
   description: The service manager in use.
   returned: success

@@ -74,7 +74,9 @@ def _backend(name: str, members: Sequence[Mapping[str, Any]]) -> list[str]:
         parts = urllib.parse.urlsplit(row["serves"]["url"])
         secure = " ssl verify required ca-file @system-ca" if parts.scheme == "https" else ""
         server = _word(f"{row['host']}-{row['instance']}")
-        lines.append(f"    server {server} {parts.netloc} check maxconn {row['serves']['slots']}{secure}")
+        slots = row["serves"]["slots"]  # 0 where the plan decides, and its host was not reached
+        limit = f" maxconn {slots}" if slots else ""
+        lines.append(f"    server {server} {parts.netloc} check{limit}{secure}")
     return [*lines, ""]
 
 

@@ -13,6 +13,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from ..errors import CommandFailed, InvalidInput
@@ -157,14 +158,18 @@ def gate(instance: Any) -> Gate:
     return Gate(instance.name, SOCKET if instance.front else "")
 
 
-def entries(instances: Sequence[Any]) -> list[dict[str, Any]]:
-    """What the configuration of the front says, one entry an instance that has one, sorted by name."""
+def entries(instances: Sequence[Any], slots: Mapping[str, int] = MappingProxyType({})) -> list[dict[str, Any]]:
+    """What the configuration of the front says, one entry an instance that has one, sorted by name.
+
+    :param slots: of those whose `parallel` is automatic, by name, as it was planned. Where nobody knows, `slots` is 0:
+        the queue is in the server then, until a change asks that one.
+    """
     return [
         {
             "name": item.name,
             "listen": f"{item.front.host}:{item.front.port}",
             "port": item.port,
-            "slots": item.parallel if isinstance(item.parallel, int) else 1,
+            "slots": item.parallel if isinstance(item.parallel, int) else slots.get(item.name, 0),
             "wait": item.front.wait,
         }
         for item in sorted(instances, key=lambda item: str(item.name))

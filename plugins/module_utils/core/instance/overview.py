@@ -35,6 +35,7 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
     gone = "" if record is None or health == probe.READY else lost.look([str(row["id"]) for row in record.local])
     placed = reconcile.standing(tree, manager, name, record, status.pid)
     models = placed.get("models", {})
+    slots = record.options.get("parallel") if record else None
     record = presets.together([plans[model] for model in models if model in plans]) if plans else record
     return {
         "kind": facts.get("Kind", "server"),
@@ -54,6 +55,7 @@ def look(tree: Tree, manager: Manager, name: str) -> dict[str, Any]:
         "command_line": known.get("command_line", ""),
         "residency": placed["residency"],
         "residency_reasons": placed["residency_reasons"],
+        "slots": slots,
         "share": share(record),
         "memory": memory(record, placed["actual"]),
         "devices": devices(record, placed["actual"]),

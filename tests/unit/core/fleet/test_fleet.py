@@ -175,6 +175,53 @@ def test_haproxy_queues_before_the_slots_and_goes_by_the_front_of_an_instance():
     assert "    server beta-chat 10.0.0.7:9000 check maxconn 1\n" in lines
 
 
+@pytest.mark.parametrize(("slots", "said"), [(3, " maxconn 3\n"), (None, " check\n")])
+def test_slots_that_the_plan_chose_are_those_of_the_host(slots, said):
+    auto = {**OPEN, "parallel": "auto"}
+    there = {} if slots is None else {"chat": ready(slots=slots)}
+    assert said in exports.haproxy(exported(alpha={"instances": {"chat": auto}, "there": there}))
+
+
+LENT = {"name": "w0", "client": "10.20.0.1"}
+RUNS = {"state": "ready", "active": True, "enabled": True, "client": "10.20.0.1", "address": "10.20.0.5:50052",
+        "uptime": 60, "build_id": "b1", "detail": "active/running"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("wanted", "there", "state", "word"),
+    [
+        (LENT, RUNS, "ready", ""),
+        (LENT, None, "missing", "not there"),
+        (LENT, {**RUNS, "state": "waiting", "active": False}, "waiting", "waiting"),
+        (LENT, {**RUNS, "state": "silent"}, "silent", "silent"),
+        (LENT, {**RUNS, "enabled": False}, "ready", "boot"),
+        (LENT, {**RUNS, "client": "10.20.0.9"}, "ready", "10.20.0.9"),
+        (None, RUNS, "ready", "does not list"),
+        ({**LENT, "client": ""}, RUNS, "ready", "no instance"),
+        ({**LENT, "client": ""}, None, "stopped", ""),
+        ({**LENT, "state": "stopped"}, {**RUNS, "state": "stopped", "active": False, "enabled": False}, "stopped", ""),
+    ],
+)
+def test_workers_are_rows_too(wanted, there, state, word):
+    found = {"instances": {}, "workers": {"w0": there} if there else {}}
+    (row,) = view.rows({"beta": host(instances={}, found=found, workers=[wanted] if wanted else [])})
+    assert (row["instance"], row["kind"], row["state"]) == ("rpc@w0", "rpc", state)
+    lines = show.reasons([row])
+    assert len(lines) == bool(word) and word in "".join(lines)
+    assert exports.reachable([row]) == []
+    assert ("(unlisted)" in show.table([row])[1]) == (wanted is None)
+
+
+def test_the_workers_of_a_cordoned_host_stand_still():
+    found = {"instances": {}, "workers": {"w0": {**RUNS, "state": "stopped", "active": False, "enabled": False}}}
+    (row,) = view.rows({"beta": host(instances={}, found={**found, "cordon": {"text": "by ann"}}, workers=[LENT])})
+    assert (row["state"], row["reasons"]) == ("cordoned", [])
+    (row,) = view.rows(
+        {"beta": host(instances={}, found={"instances": {}, "workers": {"w0": RUNS}, "cordon": {"text": "by ann"}})}
+    )
+    assert "cordon again" in row["reasons"][0]
+
+
 def test_a_cordoned_host_is_in_no_export():
     found = {"instances": {}, "cordon": {"text": "by ann"}}
     rows = exported(alpha={"instances": {"chat": OPEN}, "found": found})

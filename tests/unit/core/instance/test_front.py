@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-import socketserver
 import threading
 from typing import Any
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import CommandFailed, InvalidInput
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, front
+from fixtures.haproxy import Haproxy
 
 CHAT: dict[str, Any] = {"name": "chat", "model": "tiny", "port": 18080, "front": {"port": 8080}}
 
@@ -26,9 +26,11 @@ def test_entries_of_the_configuration():
         ]
     )
     assert front.entries(instances) == [
-        {"name": "auto", "listen": "127.0.0.1:8082", "port": 18082, "slots": 1, "wait": 5},
+        {"name": "auto", "listen": "127.0.0.1:8082", "port": 18082, "slots": 0, "wait": 5},
         {"name": "chat", "listen": "127.0.0.1:8080", "port": 18080, "slots": 4, "wait": front.WAIT},
     ]
+    planned = front.entries(instances, {"auto": 3, "chat": 9})
+    assert [entry["slots"] for entry in planned] == [3, 4]  # what is given counts, and what the plan made of `auto`
 
 
 @pytest.mark.parametrize(
@@ -63,28 +65,6 @@ def test_without_a_front_a_change_goes_on(tmp_path):
     gate.admit(4)
     gate.retire(front.NEXT)
     assert not gate.there and not gate.held()
-
-
-class Haproxy(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
-    """The runtime interface of a HAProxy 2.6 with one backend: servers have a state, and commands are noted."""
-
-    def __init__(self, path: str, **admin: int) -> None:
-        self.admin, self.said = admin, []
-        super().__init__(path, _Session)
-
-
-class _Session(socketserver.StreamRequestHandler):
-    def handle(self) -> None:
-        command = self.rfile.readline().decode().strip()
-        if command == "show servers state llama-chat":
-            rows = [f"5 llama-chat {n} {name} 127.0.0.1 2 {s}" for n, (name, s) in enumerate(self.server.admin.items())]
-            head = "# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state"
-            self.wfile.write("\n".join(["1", head, *rows, "", ""]).encode())
-        elif command.startswith("show servers state"):
-            self.wfile.write(b"Can't find backend.\n\n")
-        else:
-            self.server.said.append(command)
-            self.wfile.write(b"\n")
 
 
 @pytest.mark.parametrize(
