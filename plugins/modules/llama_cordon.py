@@ -34,7 +34,9 @@ options:
     type: str
     default: ''
   drain_timeout:
-    description: Seconds that requests may take which are worked on; they are cut off then.
+    description:
+      - Seconds that requests may take which are worked on; they are cut off then. An instance with a front gets no new ones meanwhile,
+        they wait there.
     type: int
     default: 300
   manager:
@@ -43,7 +45,7 @@ options:
     choices: [auto, systemd, supervisor]
     default: auto
   lock_timeout:
-    description: Seconds to wait for another run that works on the same root.
+    description: Seconds to wait for another run that works on the same root, such as one that changes an instance.
     type: int
     default: 60
 seealso:
@@ -82,6 +84,10 @@ cordon:
       description: All of it as one line.
       type: str
       sample: "by ann since 2026-01-31T12:00:00Z: new disk"
+cut:
+  description: How many requests took longer than O(drain_timeout) and were cut off.
+  returned: success
+  type: int
 stopped:
   description: The instances that were stopped or kept from starting.
   returned: success

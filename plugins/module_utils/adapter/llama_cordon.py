@@ -35,16 +35,19 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     if module.params["state"] == "uncordoned":
         if before is not None and not module.check_mode:
             cordon.lift(tree)
-        return _result(tree, before, None, [])
+        return {**_result(tree, before, None, []), "cut": 0}
     manager = service.choose(tree, module.params["manager"])
     after = cordon.wanted(before, module.params["by"], module.params["reason"])
-    names = cordon.up(manager)
+    names, cut = cordon.up(manager), 0
     if not module.check_mode and (names or before != after):
         ensure(tree)
         with lock.hold(tree, "llama_cordon", module.params["lock_timeout"]):
             names = cordon.up(manager)  # what another run did while we waited counts
-            cordon.put_up(tree, manager, after, names, module.params["drain_timeout"])
-    return _result(tree, before, after, names)
+            cut = cordon.put_up(tree, manager, after, names, module.params["drain_timeout"])
+    if cut:
+        seconds = module.params["drain_timeout"]
+        module.warn(f"{cut} answers took longer than drain_timeout ({seconds} s) and broke off.")
+    return {**_result(tree, before, after, names), "cut": cut}
 
 
 def _result(tree: Tree, before: cordon.Cordon | None, after: cordon.Cordon | None, names: list[str]) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def apply(
         if step.name in failed or (failed and _alone(step)):
             return
         try:
-            proofs[step.name].update(part())
+            proofs[step.name] = _together(proofs[step.name], part())
         except LlamaOpsError as exc:
             failed[step.name] = exc
 
@@ -67,6 +67,11 @@ def apply(
     if failed:
         raise joined(list(failed.values()))
     return proofs
+
+
+def _together(first: Mapping[str, Any], then: Mapping[str, Any]) -> dict[str, Any]:
+    """What two parts of a step did; `cut` is how many answers they broke off."""
+    return {**first, **then, "cut": first.get("cut", 0) + then.get("cut", 0)}
 
 
 def _alone(step: Step) -> bool:
@@ -81,11 +86,11 @@ def _beside(step: Step) -> bool:
 
 def _make_way(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     """What comes before any start: what a change that was cut off left is ended, and what others need is given up."""
-    swap.tidy(tree, manager, step)
+    tidied = {"cut": swap.tidy(tree, manager, step)}
     if _alone(step):
-        return {}
+        return tidied
     _write(tree, step)
-    return _retire(tree, manager, step)
+    return _together(tidied, _retire(tree, manager, step))
 
 
 def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
@@ -97,7 +102,7 @@ def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts)
         _write(tree, step)
         done = _retire(tree, manager, step)
     if {"start", "restart"} & set(step.actions):
-        done = {**done, **_launch(tree, manager, step, partial(_come_up, tree, manager, step, facts))}
+        done = _together(done, _launch(tree, manager, step, partial(_come_up, tree, manager, step, facts)))
     elif "admit" in step.actions and step.previous:  # the run that started it was cut off before its proof
         done = _launch(tree, manager, step, partial(_confirm, tree, manager, step))
     elif "adopt" in step.actions and step.adoptee:
@@ -107,7 +112,8 @@ def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts)
     elif step.instance.wanted and step.status.active:
         done = _still_healthy(tree, manager, step)
     if {"start", "restart", "admit"} & set(step.actions):
-        swap.settle(tree, manager, step, step.instance.url, swap.first_key(step.keys_after))
+        cut = swap.settle(tree, manager, step, step.instance.url, swap.first_key(step.keys_after))
+        done = _together(done, {"cut": cut})
     if step.actions:
         previous.forget(tree, step.name)
     # now that it is proven, or is to stand still; what was deleted comes back, for it is derived from the unit
@@ -125,11 +131,8 @@ def _write(tree: Tree, step: Step) -> None:
 
 
 def _retire(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
-    """The part of a step that ends or writes something and starts nothing; `cut` is how many answers it broke off."""
-    done = {}
-    if step.stops and step.status.active:
-        cut = swap.hold(manager, step)
-        done = {"cut": cut} if cut else {}
+    """The part of a step that ends or writes something and starts nothing."""
+    done = {"cut": swap.hold(manager, step)} if step.stops and step.status.active else {}
     if step.successor and not step.instance.wanted:
         successor.remove(tree, manager, step.name)
     if "remove" in step.actions:

@@ -50,26 +50,34 @@ def hand_over(step: Step, beside: Step) -> None:
     gate.retire(front.MAIN)
 
 
-def settle(tree: Tree, manager: Manager, step: Step, url: str, key: str | None) -> None:
-    """Requests go to the server of the unit, which is ready at `url`; what a change started beside it is removed."""
+def settle(tree: Tree, manager: Manager, step: Step, url: str, key: str | None) -> int:
+    """Requests go to the server of the unit, which is ready at `url`; what a change started beside it is removed.
+
+    How many answers the one beside it did not end in time.
+    """
     gate = front.gate(step.instance)
     gate.admit(slots_of(url, key, step), front.MAIN, urllib.parse.urlsplit(url).port)
     text = successor.unit_text(manager, step.name)
     if text is None:
-        return
+        return 0
     gate.retire(front.NEXT)
-    beside = unit.facts_of(text).get("URL")
+    beside, cut = unit.facts_of(text).get("URL"), 0
     if beside:
-        drain(beside, key, step.instance.drain_timeout, lambda: gate.busy(front.NEXT))
+        cut = drain(beside, key, step.instance.drain_timeout, lambda: gate.busy(front.NEXT))
     successor.remove(tree, manager, step.name)
+    return cut
 
 
-def tidy(tree: Tree, manager: Manager, step: Step) -> None:
-    """End a change that was cut off while two servers ran, if the one of the unit is ready; else the other stays."""
+def tidy(tree: Tree, manager: Manager, step: Step) -> int:
+    """End a change that was cut off while two servers ran, if the one of the unit is ready; else the other stays.
+
+    How many answers that breaks off.
+    """
     if step.successor and step.status.active and step.instance.wanted and step.before:
         url = url_of(step.before, step)
         if probe.health(url) == probe.READY:
-            settle(tree, manager, step, url, first_key(step.keys_before))
+            return settle(tree, manager, step, url, first_key(step.keys_before))
+    return 0
 
 
 def slots_of(url: str, key: str | None, step: Step) -> int:

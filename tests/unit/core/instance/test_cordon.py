@@ -11,9 +11,10 @@ import time
 from dataclasses import replace
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import cordon, prune
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import cordon, front, prune
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
+from fixtures.haproxy import Haproxy
 
 
 class Managed:
@@ -114,8 +115,47 @@ def served(tmp_path):
 def test_requests_may_end_but_not_for_ever(tree, tmp_path, served, works, patience, least, most):
     Busy.until = time.monotonic() + works
     began = time.monotonic()
-    cordon.drain(tree, Managed(tmp_path, chat=RUNS), ["chat"], patience)
+    cut = cordon.drain(tree, Managed(tmp_path, chat=RUNS), ["chat"], patience)
     assert least <= time.monotonic() - began < most
+    assert cut == (works > patience)
+
+
+@pytest.fixture
+def haproxy(tmp_path, monkeypatch):
+    """A front with one request at each of its servers."""
+    path = str(tmp_path / "admin.sock")
+    monkeypatch.setattr(front, "SOCKET", path)
+    with Haproxy(path, sessions={"main": 1, "next": 1}, main=0, next=1) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def test_a_cordon_has_the_front_hold_what_comes_and_waits_for_what_was_sent(tmp_path, haproxy):
+    tree = Tree(str(tmp_path), "system")
+    manager = Managed(tmp_path, chat=RUNS, plain=RUNS)
+    names = cordon.up(manager)
+    assert cordon.put_up(tree, manager, cordon.Cordon(), names, 0.1) == 1  # `plain` has no front, and nothing to do
+    assert haproxy.said == [f"set server llama-chat/{name} state maint" for name in ("main", "next")]
+    assert ("stop", "chat") in manager.calls and cordon.up(manager) == []
+
+
+def test_a_front_that_does_not_answer_keeps_no_host_in_service(tmp_path, monkeypatch):
+    (tmp_path / "admin.sock").touch()
+    monkeypatch.setattr(front, "SOCKET", str(tmp_path / "admin.sock"))
+    manager = Managed(tmp_path, chat=RUNS)
+    assert cordon.put_up(Tree(str(tmp_path), "system"), manager, cordon.Cordon(), ["chat"], 5) == 0
+    assert cordon.up(manager) == []
+
+
+def test_a_cordon_stops_what_a_change_that_was_cut_off_left_beside_an_instance(tmp_path, haproxy):
+    (tmp_path / "chat--next.service").write_text("[X-LlamaOps]\nInstance=chat--next\n")
+    manager = Managed(tmp_path, chat=STANDS)
+    manager.states["chat--next"] = RUNS
+    manager.managed = lambda: ["chat"]
+    assert cordon.up(manager) == ["chat--next"]
+    assert cordon.put_up(Tree(str(tmp_path), "system"), manager, cordon.Cordon(), ["chat--next"], 0.1) == 1
+    assert cordon.up(manager) == []
 
 
 @pytest.mark.parametrize(
@@ -130,3 +170,10 @@ def test_requests_may_end_but_not_for_ever(tree, tmp_path, served, works, patien
 def test_what_nobody_lists_is_stopped_once(tree, tmp_path, status, actions):
     (step,) = prune.stops(tree, Managed(tmp_path, old=status), ["old"])
     assert step.actions == actions and not step.instance.wanted and step.before == step.after
+    assert not step.successor
+
+
+def test_what_a_change_left_beside_an_entry_that_is_gone_goes_with_it(tree, tmp_path):
+    (tmp_path / "old--next.service").touch()
+    (step,) = prune.stops(tree, Managed(tmp_path, old=STANDS), ["old"])
+    assert step.actions == ("stop",) and step.successor
