@@ -37,7 +37,7 @@ def test_the_table_shows_what_is_proven(rows, tmp_path):
     target = json.loads((tmp_path / "prometheus.json").read_text())[0]
     assert target["targets"][0].endswith(":8080") and target["labels"]["llama_host"] == "one"
     assert "os.environ/LLAMA_KEY_TEAM" in (tmp_path / "litellm.yaml").read_text()
-    assert "server one-chat" in (tmp_path / "haproxy.cfg").read_text()
+    assert "server one:chat" in (tmp_path / "haproxy.cfg").read_text()
 
 
 def test_json_has_the_same_rows(play):

@@ -58,22 +58,25 @@ def variable(key: str) -> str:
 
 
 def haproxy(rows: Sequence[Mapping[str, Any]]) -> str:
-    """One backend a name, for `haproxy -f`: queued in front of the slots, tried elsewhere only if nobody connected."""
+    """One backend a name, for `haproxy -f`: queued in front of the slots, tried elsewhere only if nobody connected.
+
+    Names that HAProxy cannot tell apart are one backend.
+    """
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in reachable(rows):
-        for name in row["serves"]["names"]:
+        for name in dict.fromkeys(_word(name) for name in row["serves"]["names"]):
             groups.setdefault(name, []).append(row)
     return "\n".join(line for name in sorted(groups) for line in _backend(name, groups[name]))
 
 
 def _backend(name: str, members: Sequence[Mapping[str, Any]]) -> list[str]:
-    lines = [f"backend llama-{_word(name)}", "    mode http", "    balance leastconn"]
+    lines = [f"backend llama-{name}", "    mode http", "    balance leastconn"]
     lines += ["    option httpchk GET /health", "    retry-on conn-failure", "    option redispatch"]
     lines += ["    timeout connect 5s", f"    timeout server {_LONGEST_STREAM}", f"    timeout queue {_LONGEST_STREAM}"]
     for row in members:
         parts = urllib.parse.urlsplit(row["serves"]["url"])
         secure = " ssl verify required ca-file @system-ca" if parts.scheme == "https" else ""
-        server = _word(f"{row['host']}-{row['instance']}")
+        server = _word(f"{row['host']}:{row['instance']}")
         slots = row["serves"]["slots"]  # 0 where the plan decides, and its host was not reached
         limit = f" maxconn {slots}" if slots else ""
         lines.append(f"    server {server} {parts.netloc} check{limit}{secure}")

@@ -171,8 +171,8 @@ def test_haproxy_queues_before_the_slots_and_goes_by_the_front_of_an_instance():
     behind = {**CHAT, "front": {"port": 9000, "bind": "10.0.0.7"}, "keys": ["team"]}
     lines = exports.haproxy(exported(alpha={"instances": {"chat": OPEN}}, beta={"instances": {"chat": behind}}))
     assert "backend llama-big_one" in lines and "backend llama-chat" in lines
-    assert "    server alpha-chat 10.0.0.5:8080 check maxconn 4\n" in lines
-    assert "    server beta-chat 10.0.0.7:9000 check maxconn 1\n" in lines
+    assert "    server alpha:chat 10.0.0.5:8080 check maxconn 4\n" in lines
+    assert "    server beta:chat 10.0.0.7:9000 check maxconn 1\n" in lines
 
 
 @pytest.mark.parametrize(("slots", "said"), [(3, " maxconn 3\n"), (None, " check\n")])
