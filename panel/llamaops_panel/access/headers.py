@@ -45,8 +45,11 @@ def answered(content_type: str, nonce: str, host: str, *, secure: bool, kept: bo
 
 def host_allowed(host: str, names: frozenset[str]) -> bool:
     """Whether a request may be addressed to this Host: a name of ours, or a plain address, which no DNS can rebind."""
-    name = urlsplit(f"//{host}").hostname if host and not set(host) & set("/?#@\\ ,\"'<>;") else None
-    if not name:
+    if not host or set(host) & set("/?#@\\ ,\"'<>;"):
+        return False
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+    except ValueError:  # brackets without an address
         return False
     try:
         ipaddress.ip_address(name)

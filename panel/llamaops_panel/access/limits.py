@@ -50,7 +50,8 @@ class LoginLimits:
         found = self._failures.get(key)
         if found is None or found.count < FREE or now - found.last >= FORGOTTEN:
             return 0.0
-        return max(0.0, found.last + min(2.0 ** (found.count - FREE), LONGEST) - now)
+        pause = min(2.0 ** min(found.count - FREE, 10), LONGEST)  # days of tries must not overflow it
+        return max(0.0, found.last + pause - now)
 
 
 def _keys(name: str, address: str, device: str | None) -> list[tuple[str, str]]:
