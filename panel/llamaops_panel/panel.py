@@ -35,7 +35,7 @@ class Panel:
         self.changes = AuditedChanges(
             *(self.store.audit, inventory, lambda: self.fleet.hosts),
             project=settings.project,
-            git=settings.commit_changes,
+            commit=settings.commit_changes,
         )
         self.streams = Streams()
         self.metrics = CollectorRegistry()
@@ -45,15 +45,24 @@ class Panel:
 
     def open(self) -> None:
         """Take the state folder, for one panel alone. Raises StoreError."""
-        self.store.database.open()
-        self._lock = os.open(self.settings.state / "panel.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        state = self.settings.state
+        try:
+            state.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(state / "panel.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreError(
+                f"{state} cannot be written: {error.strerror}. Give the panel a folder of its own user, with --state."
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            os.close(self._lock)
-            self.store.database.close()
-            state = self.settings.state
+            self._unlock()
             raise StoreError(f"another panel uses {state}: stop it, or give this one another --state") from error
+        try:
+            self.store.database.open()  # after the lock: it may bring the file forward
+        except StoreError:
+            self._unlock()
+            raise
 
     async def start(self) -> None:
         await self.access.start()
@@ -68,5 +77,9 @@ class Panel:
         await self.fleet.stop()
         await self.access.stop()
         self.store.database.close()
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock is not None:
             os.close(self._lock)
+            self._lock = None

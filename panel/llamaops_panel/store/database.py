@@ -44,13 +44,20 @@ class Database:
             raise StoreError(_unwritable(self.path, error.strerror or "it cannot be opened")) from error
         try:
             connection = sqlite3.connect(self.path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+        except sqlite3.DatabaseError as error:
+            raise self._refusal(error) from error
+        try:
             connection.row_factory = sqlite3.Row
             self._check(connection)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._migrate(connection)
+        except StoreError:
+            connection.close()
+            raise
         except sqlite3.DatabaseError as error:
+            connection.close()
             raise self._refusal(error) from error
         self._connection = connection
 
