@@ -31,8 +31,13 @@ from .tickets import Tickets
 T = TypeVar("T")
 LOOK = 1.0  # seconds between looks for changes and for what has expired
 CROWD = 50  # comparisons of passwords that may wait
+KNOWN = 25  # more of them, for devices on which somebody logged in before: a flood of others leaves them room
+AHEAD = 300.0  # seconds that a session may seem to begin in the future; more, and the clock was wrong
+REFUSED = 10_000  # wrong logins that the audit log keeps
+UNKNOWN = "(unknown)"  # a name that nobody has is not kept: it may be a password in the wrong field
 WRITE_USED = 60.0  # seconds between writes of when sessions and tokens were last used
 TOKEN_PREFIX = "llp"
+SHOWN = 16  # characters of the id of a session that are shown
 
 
 class LoginRefused(Exception):
@@ -92,9 +97,9 @@ class Access:
             self._proven[id] = digest
         return self._identity("token", id, now or time.time())
 
-    def by_ticket(self, key: str, path: str, now: float | None = None) -> Identity | None:
-        holder = self._tickets.redeem(key, path, now or time.time())
-        return None if holder is None else self._identity(holder[0], holder[1], now or time.time())
+    def by_ticket(self, key: str, path: str) -> Identity | None:
+        holder = self._tickets.redeem(key, path, time.monotonic())
+        return None if holder is None else self._identity(holder[0], holder[1], time.time())
 
     def user(self, identity: Identity) -> User | None:
         """The user as they are now; None if the session or token is over."""
@@ -102,7 +107,7 @@ class Access:
         return found.user if found is not None else None
 
     def ticket(self, identity: Identity, path: str) -> str:
-        return self._tickets.issue(path, (identity.via, identity.key), time.time())
+        return self._tickets.issue(path, (identity.via, identity.key), time.monotonic())
 
     def _identity(self, via: str, key: str, now: float, *, use: bool = True) -> Identity | None:
         user = self._valid(via, key, now)
@@ -123,7 +128,7 @@ class Access:
         """Whose session or token it is, if that is not over."""
         if via == "session":
             session = self._snapshot.sessions.get(key)
-            if session is None or now - session.created >= self._settings.session_absolute:
+            if session is None or not -AHEAD < now - session.created < self._settings.session_absolute:
                 return None
             if now - max(session.seen, self._used.get((via, key), 0.0)) >= self._settings.session_idle:
                 return None
@@ -139,17 +144,19 @@ class Access:
 
     async def login(self, name: str, password: str, *, address: str, agent: str, device: str | None) -> tuple[str, str]:
         """The secret of a new session, and the cookie of this device. Raises LoginRefused."""
-        now = time.time()
+        now, tried = time.time(), time.monotonic()  # a clock that is set must neither keep people out nor let them in
         known = devices.read(self._device_key, device, name)
-        wait = self._limits.wait(name, address, known, now)
+        wait = self._limits.wait(name, address, known, tried)
         if wait > 0:
             raise LoginRefused(f"too many wrong logins: try again in {wait:.0f} s", max(wait, 1.0))
         # counted before the slow comparison, or many tries at once would all be let in
-        self._limits.failed(name, address, known, now)
+        self._limits.failed(name, address, known, tried)
         row = self._snapshot.users.get(name)
-        right = await self._hash(passwords.matches, row.password if row else passwords.NOBODY, password)
+        stored, room = row.password if row else passwords.NOBODY, CROWD + (KNOWN if known else 0)
+        right = await self._hash(passwords.matches, stored, password, room=room)
         if row is None or not right:
-            await self._change(lambda db: audit.add(db, name, "login", address, result="refused"), reload=False)
+            who = row.name if row else UNKNOWN
+            await self._change(lambda db: audit.add(db, who, "login", address, result="refused"), reload=False)
             raise LoginRefused("this name and password do not go together")
         self._limits.succeeded(name, address, known)
         secret = secrets.token_urlsafe(32)
@@ -163,10 +170,17 @@ class Access:
         return secret, device if known is not None and device else devices.make(self._device_key, name)
 
     async def logout(self, secret: str) -> None:
-        await self.end_session(_digest(secret))
+        """Of what no longer is, nothing."""
+        row = self._snapshot.sessions.get(_digest(secret))
+        if row is not None:
+            await self.end_session(row.id, row.user, "logout")
 
-    async def end_session(self, id: str) -> None:
-        await self._change(lambda db: users.end_sessions(db, [id]))
+    async def end_session(self, id: str, by: str, what: str = "session.end") -> None:
+        def write(db: sqlite3.Connection) -> None:
+            users.end_sessions(db, [id])
+            audit.add(db, by, what, id[:SHOWN])
+
+        await self._change(write)
 
     # ---- changes
 
@@ -187,7 +201,7 @@ class Access:
 
     async def right_password(self, name: str, password: str, address: str) -> bool:
         """Whether it is the user's, asked before a change of it; counts as a try to log in. Raises LoginRefused."""
-        key, now = f"change:{name}", time.time()
+        key, now = f"change:{name}", time.monotonic()
         wait = self._limits.wait(name, address, key, now)
         if wait > 0:
             raise LoginRefused(f"too many wrong passwords: try again in {wait:.0f} s", max(wait, 1.0))
@@ -239,8 +253,8 @@ class Access:
 
         return await self._hash(make)
 
-    async def _hash(self, work: Callable[..., T], *given: Any) -> T:
-        if self._waiting >= CROWD:
+    async def _hash(self, work: Callable[..., T], *given: Any, room: int = CROWD) -> T:
+        if self._waiting >= room:
             raise LoginRefused("many log in at this moment: try again in 2 s", 2.0)
         self._waiting += 1
         try:
@@ -287,6 +301,7 @@ class Access:
         def write(db: sqlite3.Connection) -> None:
             users.mark_used(db, sessions, tokens)
             users.end_sessions(db, over)
+            audit.forget(db, "login", "refused", REFUSED)
 
         await self._change(write)
         self._used = {key: at for key, at in self._used.items() if at != used.get(key)}

@@ -15,14 +15,15 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Annotated
 from urllib.parse import parse_qs, quote
 
-from fastapi import Depends, HTTPException, Request
+from fastapi import HTTPException, Request, Security
+from fastapi.security import APIKeyCookie, HTTPBearer
 from nicegui import context
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..settings import Settings
-from .access import Access
+from .access import Access, LoginRefused
 from .headers import answered, from_our_pages, host_allowed
 from .identity import Identity, User
 
@@ -49,7 +50,11 @@ class Guard:
         if not self._settings.behind_proxy:  # else anybody could say it
             scope["headers"] = [pair for pair in scope["headers"] if not pair[0].startswith(b"x-forwarded-")]
         send = self._with_headers(scope, send, nonce, headers.get("host", ""))
-        refusal = await self._refusal(scope, headers)
+        try:
+            refusal = await self._refusal(scope, headers)
+        except LoginRefused as error:  # many tokens are compared at this moment
+            refusal = _answer(429, str(error))
+            refusal.headers["retry-after"] = f"{error.wait:.0f}"
         if refusal is not None:
             await _refuse(refusal, scope, receive, send)
             return
@@ -201,21 +206,34 @@ def current_user(request: Request) -> User:
     return current_identity(request).user
 
 
-def needs(role: str) -> object:
-    """A dependency: the identity, if it has this role."""
+# both are read by the guard; here they say in the description of the API how one comes in
+BY_SESSION = APIKeyCookie(
+    name="llama-panel", scheme_name="session", description="the session of a browser", auto_error=False
+)
+BY_TOKEN = HTTPBearer(scheme_name="token", description="an API token", auto_error=False)
 
-    def check(request: Request) -> Identity:
+
+def needs(role: str) -> object:
+    """A dependency: the identity, if it has this role, which the description of the API names."""
+
+    def check(request: Request, session: object = Security(BY_SESSION), token: object = Security(BY_TOKEN)) -> Identity:
         identity = current_identity(request)
         if not identity.user.allows(role):
             raise HTTPException(403, f"this needs the role {role}; {identity.user.name} is {identity.user.role}")
         return identity
 
-    return Depends(check)
+    return Security(check, scopes=[role])
 
 
 Viewer = Annotated[Identity, needs("viewer")]
 Operator = Annotated[Identity, needs("operator")]
 Admin = Annotated[Identity, needs("admin")]
+
+
+def in_person(by: Identity) -> None:
+    """Raises HTTPException: a token must not change what its user comes in by, or it could outlive its end."""
+    if by.via != "session":
+        raise HTTPException(403, "this is done in a browser, not with a token")
 
 
 # ---- for the pages

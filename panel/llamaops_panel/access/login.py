@@ -53,7 +53,7 @@ def routes(access: Access, settings: Settings) -> APIRouter:
             return RedirectResponse("/", 303)
         identity = guard.current_identity(request)
         if identity.via == "session":
-            await access.end_session(identity.key)
+            await access.end_session(identity.key, identity.who, "logout")
         response = RedirectResponse("/login", 303)
         take(response, settings)
         response.headers["clear-site-data"] = '"cache", "storage"'

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, HTTPException, Path, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from ..access.guard import Admin, Viewer
+from ..access.guard import Admin, Viewer, in_person
 from ..panel import Panel
 from .paging import After, Before, Limit, Page, counted, page
 
@@ -128,6 +128,8 @@ def _tokens(router: APIRouter, panel: Panel) -> None:
 
     @router.post("/tokens", status_code=201)
     async def add(by: Viewer, body: NewToken) -> MadeToken:
+        """In a browser, or at the panel's command line: a token makes no further ones."""
+        in_person(by)
         if not by.user.allows(body.role):
             raise HTTPException(403, f"{by.user.role} cannot make a token that is {body.role}")
         expires = time.time() + body.days * DAY
@@ -136,6 +138,9 @@ def _tokens(router: APIRouter, panel: Panel) -> None:
 
     @router.delete("/tokens/{id}", status_code=204, response_class=Response)
     async def revoke(by: Viewer, id: Annotated[str, Path(pattern="^[0-9a-f]{12}$")]) -> None:
+        """A token may end itself, and no other."""
+        if id != by.key:
+            in_person(by)
         mine = {row.id for row in panel.access.tokens(None if by.user.allows("admin") else by.user.name)}
         if id not in mine:
             raise HTTPException(404, f"there is no token {id} of yours")

@@ -18,11 +18,6 @@ from starlette.staticfiles import StaticFiles
 from ..access.guard import Viewer
 
 FILES = Path(fastapi_offline.__file__).parent / "static"
-WITHOUT = "/api/health"
-SCHEMES = {
-    "session": {"type": "apiKey", "in": "cookie", "name": "llama-panel", "description": "the session of a browser"},
-    "token": {"type": "http", "scheme": "bearer", "description": "an API token"},
-}
 
 
 def routes(app: FastAPI) -> APIRouter:
@@ -51,9 +46,5 @@ def routes(app: FastAPI) -> APIRouter:
 def description(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes)
-        found.setdefault("components", {})["securitySchemes"] = SCHEMES
-        for path, methods in found["paths"].items():
-            for operation in methods.values():
-                operation["security"] = [] if path == WITHOUT else [{name: []} for name in SCHEMES]
         app.openapi_schema = found
     return app.openapi_schema

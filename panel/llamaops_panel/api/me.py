@@ -11,8 +11,8 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from pydantic import BaseModel, Field
 
 from ..access import tickets
-from ..access.guard import Viewer
-from ..access.identity import Identity
+from ..access.access import SHOWN
+from ..access.guard import Viewer, in_person
 from ..panel import Panel
 
 Secret = Annotated[str, Field(min_length=1, max_length=200)]
@@ -60,9 +60,6 @@ class Ticket(BaseModel):
     seconds: float
 
 
-SHOWN = 16  # characters of the id of a session
-
-
 def routes(panel: Panel) -> APIRouter:
     router = APIRouter(prefix="/me", tags=["oneself"])
 
@@ -72,13 +69,13 @@ def routes(panel: Panel) -> APIRouter:
 
     @router.put("/preferences", status_code=204, response_class=Response)
     async def set_preferences(by: Viewer, body: Preferences) -> None:
-        _in_person(by)
+        in_person(by)
         await panel.access.set_preferences(by.user.name, body.values)
 
     @router.put("/password", status_code=204, response_class=Response)
     async def set_password(by: Viewer, body: NewPassword, request: Request) -> None:
         """Ends every session of the user, this one too."""
-        _in_person(by)
+        in_person(by)
         address = request.client.host if request.client else ""
         if not await panel.access.right_password(by.user.name, body.old, address):
             raise HTTPException(403, "the old password is another one")
@@ -100,10 +97,10 @@ def routes(panel: Panel) -> APIRouter:
 
     @router.delete("/sessions/{id}", status_code=204, response_class=Response)
     async def end_session(by: Viewer, id: Annotated[str, Path(pattern=f"^[0-9a-f]{{{SHOWN}}}$")]) -> None:
-        _in_person(by)
+        in_person(by)
         for row in panel.access.sessions(by.user.name):
             if row.id.startswith(id):
-                await panel.access.end_session(row.id)
+                await panel.access.end_session(row.id, by.who)
                 return
         raise HTTPException(404, "there is no such session of yours")
 
@@ -113,8 +110,3 @@ def routes(panel: Panel) -> APIRouter:
         return Ticket(ticket=panel.access.ticket(by, body.path), seconds=tickets.LIFE)
 
     return router
-
-
-def _in_person(by: Identity) -> None:
-    if by.via != "session":
-        raise HTTPException(403, "this is done in a browser, not with a token")

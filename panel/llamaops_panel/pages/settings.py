@@ -192,7 +192,7 @@ def _sessions(view: View) -> None:
 
     async def end(_name: str, session: str) -> None:
         if session in {row.id for row in access.sessions(view.sure("viewer").name)}:
-            await attempt(lambda: access.end_session(session), "That session is over.")
+            await attempt(lambda: access.end_session(session, name), "That session is over.")
             grid.show(rows())
 
     grid = Grid(_SESSIONS, rows(), label="sessions", on_act=end)

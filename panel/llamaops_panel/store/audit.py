@@ -55,6 +55,15 @@ def add(db: sqlite3.Connection, who: str, what: str, target: str, command: str =
     db.execute("INSERT INTO audit (at, who, what, target, command, result) VALUES (?, ?, ?, ?, ?, ?)", row)
 
 
+def forget(db: sqlite3.Connection, what: str, result: str, keep: int) -> None:
+    """All but the newest of what others can make us write without end."""
+    db.execute(
+        "DELETE FROM audit WHERE what = ?1 AND result = ?2 AND id <= "
+        "(SELECT id FROM audit WHERE what = ?1 AND result = ?2 ORDER BY id DESC LIMIT 1 OFFSET ?3)",
+        (what, result, keep),
+    )
+
+
 def _touch(db: sqlite3.Connection) -> None:
     version = db.execute("PRAGMA user_version").fetchone()[0]
     db.execute(f"PRAGMA user_version = {version}")
