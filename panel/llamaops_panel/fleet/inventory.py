@@ -62,7 +62,8 @@ async def read(sources: Sequence[str], folder: Path, environment: Mapping[str, s
         stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
-        out, err = await asyncio.wait_for(process.communicate(), _SECONDS)
+        async with asyncio.timeout(_SECONDS):
+            out, err = await process.communicate()
     except TimeoutError:
         process.kill()
         await process.wait()

@@ -76,7 +76,8 @@ class Stream:
         began = time.monotonic()
         async with self._question(do, given) as (_number, answers):
             try:
-                said = await asyncio.wait_for(answers.get(), _ANSWER)
+                async with asyncio.timeout(_ANSWER):  # wait_for of Python 3.11 may lose the end that it is told
+                    said = await answers.get()
             except TimeoutError:
                 raise HostError(f"{self.host.name} did not answer {do} within {_ANSWER:.0f} s.") from None
         if do == "interval":
@@ -164,7 +165,8 @@ class Stream:
         self._errors = asyncio.create_task(self._complain(self._process))
         self._splitter = Splitter()
         stdout = self._process.stdout
-        self._early = await asyncio.wait_for(stdout.read(1 << 16), _PATIENCE) if stdout else b""
+        async with asyncio.timeout(_PATIENCE):
+            self._early = await stdout.read(1 << 16) if stdout else b""
 
     async def _read(self) -> None:
         """Until the stream ends, or is silent for too long."""
@@ -174,7 +176,8 @@ class Stream:
             for line, cut in self._splitter.feed(data):
                 self._take(line, cut)
             await asyncio.sleep(0)  # one that talks without end must not keep the others waiting
-            data = await asyncio.wait_for(stdout.read(1 << 16), _SILENCE)
+            async with asyncio.timeout(_SILENCE):
+                data = await stdout.read(1 << 16)
 
     def _take(self, line: bytes, cut: bool) -> None:
         said = None if cut else checked.message(line)
@@ -213,7 +216,8 @@ class Stream:
         code = await _ended(process, 5) if process else None
         if self._errors:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._errors, 2)
+                async with asyncio.timeout(2):
+                    await self._errors
         said = checked.text(self._complaint.decode("utf-8", "replace").strip().replace("\n", " "))[-400:]
         if code in _NOT_THERE or "command not found" in said:
             return _absent(road)
@@ -237,7 +241,8 @@ class Stream:
         with contextlib.suppress(ProcessLookupError):  # also what it started and left behind
             os.killpg(process.pid, signal.SIGKILL)
         with contextlib.suppress(TimeoutError):  # asyncio lets go of a process when all that it wrote was read
-            await asyncio.wait_for(_drained(process), 2)
+            async with asyncio.timeout(2):
+                await _drained(process)
         if self._errors:
             self._errors.cancel()
 

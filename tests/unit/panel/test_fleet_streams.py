@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from fixtures.simulated_fleet import Peer, SimulatedFleet, instance, load
+from llamaops_panel.fleet import inventory
 from llamaops_panel.fleet.fleet import Fleet, HostError
 
 
@@ -173,14 +174,16 @@ def test_a_host_without_the_command_says_what_helps(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-def test_it_can_be_stopped_at_any_moment(tmp_path: Path) -> None:
-    hosts = {f"h{number}": {"ansible_ssh_executable": "/bin/cat"} for number in range(8)}
+@pytest.mark.parametrize("talks", ["/bin/cat", "/usr/bin/yes"], ids=["never", "always"])
+def test_it_can_be_stopped_at_any_moment(tmp_path: Path, talks: str) -> None:
+    hosts = {f"h{number}": {"ansible_ssh_executable": talks} for number in range(8)}
     (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": hosts}}))
 
     async def run() -> None:
-        for pause in (0.0, 0.001, 0.003, 0.01, 0.03):
+        known = await inventory.read([str(tmp_path / "inventory.json")], tmp_path, {})
+        for pause in (0.0, 0.001, 0.003, 0.01, 0.03, 0.1, 0.2):
             fleet = Fleet([tmp_path / "inventory.json"], tmp_path)
-            await fleet.reload()
+            await fleet._take_over(known.hosts)
             await asyncio.sleep(pause)
             await asyncio.wait_for(fleet.stop(), 20)
             assert {host.link.state for host in fleet.hosts.values()} == {"off"}
