@@ -17,35 +17,26 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from ..settings import Settings
 from ..store import Store, StoreError, audit, users
 from ..store.users import ROLES, SessionRow, Snapshot, TokenRow, UserRow
 from . import devices, passwords
+from .hashing import Hashing, LoginRefused
 from .identity import Identity, User
 from .limits import LoginLimits
 from .tickets import Tickets
 
+__all__ = ["Access", "LoginRefused"]
 T = TypeVar("T")
 LOOK = 1.0  # seconds between looks for changes and for what has expired
-CROWD = 50  # comparisons of passwords that may wait
-KNOWN = 25  # more of them, for devices on which somebody logged in before: a flood of others leaves them room
 AHEAD = 300.0  # seconds that a session may seem to begin in the future; more, and the clock was wrong
 REFUSED = 10_000  # wrong logins that the audit log keeps
 UNKNOWN = "(unknown)"  # a name that nobody has is not kept: it may be a password in the wrong field
 WRITE_USED = 60.0  # seconds between writes of when sessions and tokens were last used
 TOKEN_PREFIX = "llp"
 SHOWN = 16  # characters of the id of a session that are shown
-
-
-class LoginRefused(Exception):
-    """Wrong name or password (wait is 0), or too many tries (wait: seconds)."""
-
-    def __init__(self, text: str, wait: float = 0.0) -> None:
-        super().__init__(text)
-        self.wait = wait
 
 
 class Access:
@@ -56,8 +47,7 @@ class Access:
         self._identities: dict[tuple[str, str], Identity] = {}  # by (via, key)
         self._used: dict[tuple[str, str], float] = {}
         self._proven: dict[str, bytes] = {}  # token id -> sha256 of the secret that its argon2 hash was compared with
-        self._hashing = ThreadPoolExecutor(2, "argon2")
-        self._waiting = 0  # for it
+        self._hashing = Hashing()
         self._limits = LoginLimits()
         self._tickets: Tickets[tuple[str, str]] = Tickets()
         self._device_key = b""
@@ -77,7 +67,7 @@ class Access:
                 await self._task
         with contextlib.suppress(StoreError):
             await self._write_used()
-        self._hashing.shutdown(wait=False, cancel_futures=True)
+        self._hashing.stop()
 
     # ---- who is it
 
@@ -92,7 +82,7 @@ class Access:
             return None
         digest = hashlib.sha256(secret.encode()).digest()
         if not secrets.compare_digest(self._proven.get(id, b""), digest):
-            if not await self._hash(passwords.token_matches, row.secret, secret):
+            if not await self._hashing.do(passwords.token_matches, row.secret, secret):
                 return None
             self._proven[id] = digest
         return self._identity("token", id, now or time.time())
@@ -152,8 +142,8 @@ class Access:
         # counted before the slow comparison, or many tries at once would all be let in
         self._limits.failed(name, address, known, tried)
         row = self._snapshot.users.get(name)
-        stored, room = row.password if row else passwords.NOBODY, CROWD + (KNOWN if known else 0)
-        right = await self._hash(passwords.matches, stored, password, room=room)
+        stored = row.password if row else passwords.NOBODY
+        right = await self._hashing.do(passwords.matches, stored, password, known=known is not None)
         if row is None or not right:
             who = row.name if row else UNKNOWN
             await self._change(lambda db: audit.add(db, who, "login", address, result="refused"), reload=False)
@@ -207,7 +197,7 @@ class Access:
             raise LoginRefused(f"too many wrong passwords: try again in {wait:.0f} s", max(wait, 1.0))
         self._limits.failed(name, address, key, now)
         row = self._snapshot.users.get(name)
-        if row is None or not await self._hash(passwords.matches, row.password, password):
+        if row is None or not await self._hashing.do(passwords.matches, row.password, password):
             return False
         self._limits.succeeded(name, address, key)
         return True
@@ -215,7 +205,7 @@ class Access:
     async def add_token(self, user: str, label: str, role: str, expires: float | None, by: str) -> tuple[str, str]:
         """The id, and the token, which is never seen again. Raises UserError."""
         secret = secrets.token_urlsafe(32)
-        stored = await self._hash(passwords.token_hashed, secret)
+        stored = await self._hashing.do(passwords.token_hashed, secret)
         id = await self._change(lambda db: users.add_token(db, user, label, role, stored, expires, by))
         return id, token_text(id, secret)
 
@@ -251,16 +241,7 @@ class Access:
             passwords.check(password, name)
             return passwords.hashed(password)
 
-        return await self._hash(make)
-
-    async def _hash(self, work: Callable[..., T], *given: Any, room: int = CROWD) -> T:
-        if self._waiting >= room:
-            raise LoginRefused("many log in at this moment: try again in 2 s", 2.0)
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._hashing, work, *given)
-        finally:
-            self._waiting -= 1
+        return await self._hashing.do(make)
 
     async def _change(self, work: Callable[[sqlite3.Connection], T], *, reload: bool = True) -> T:
         result = await self._database.write(work)

@@ -16,6 +16,7 @@ import pytest
 from llamaops_panel.access import access as module
 from llamaops_panel.access import passwords
 from llamaops_panel.access.access import Access, LoginRefused
+from llamaops_panel.access.hashing import CROWD
 from llamaops_panel.access.limits import KEPT
 from llamaops_panel.settings import HOUR, Settings
 from llamaops_panel.store import Store, users
@@ -174,11 +175,11 @@ def test_a_crowd_of_guessers_leaves_room_for_a_known_device(tmp_path):
             for number in range(1000)
         ]
         await asyncio.sleep(0)
-        assert access._waiting == module.CROWD
+        assert access._hashing.waiting == CROWD
         secret, _device = await enter(access, device=device)
         assert access.by_session(secret)
         said = [str(error) for error in await asyncio.gather(*guesses, return_exceptions=True)]
-        assert sum("many log in at this moment" in text for text in said) == 1000 - module.CROWD
+        assert sum("many log in at this moment" in text for text in said) == 1000 - CROWD
 
     play(tmp_path, story)
 
