@@ -15,7 +15,7 @@ from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors imp
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import naming
 
 from ..jobs.fields import plain
-from . import checks, git, hostvars, nodes, places, sources
+from . import checks, git, hiding, hostvars, nodes, places, sources
 from .entry import INVENTORY, PANEL, VARIABLE, EditedMeanwhile, Entry, Proposal, revision
 
 __all__ = ["Changes", "EditedMeanwhile", "Entry", "Proposal"]
@@ -49,10 +49,13 @@ class Changes:
         self._last: dict[tuple[str, str], tuple[str, float]] = {}  # who wrote an entry, and when
 
     def instances(self, host: str) -> dict[str, Entry]:
-        """The instances of a host by name, those of the panel and those of the operator's files.
+        """The instances of a host by name, those of the panel and those of the operator's files, without secrets.
 
         :raises InvalidInput: there is no such host, or the panel's file cannot be read.
         """
+        return {name: entry.shown() for name, entry in self._held(host).items()}
+
+    def _held(self, host: str) -> dict[str, Entry]:
         known = self._host(host)
         found = {entry.name: entry for entry in self._operators(host, known)}
         mine, file, text = self._own(host)
@@ -71,10 +74,16 @@ class Changes:
         """
         naming.check(name)
         known = self._host(host)
-        entry = self.instances(host).get(name)
+        entry = self._held(host).get(name)
         wanted = None if fields is None else {key: item for key, item in fields.items() if item is not None}
         self._check_revision(host, name, entry.fields if entry else None, revision)
         before = entry.fields if entry else {}
+        wanted = None if wanted is None else hiding.restored(wanted, before)
+        if wanted and (key := hiding.secret(wanted, before)):
+            raise InvalidInput(
+                f"Instance {name!r}: {key} is a secret, which would stand readable in the inventory and its history.",
+                "Put it into a file of the host or into llama_keys of a vault, and name that.",
+            )
         changed = {key: item for key, item in (wanted or {}).items() if key not in before or before[key] != item}
         plain(f"Instance {name!r}", changed)
         if entry is None and wanted is None:
@@ -174,7 +183,8 @@ class Changes:
         reasons = self._conflicts(known, entry.name, wanted, entry.variable, after)
         name = one.file.relative_to(self._project) if one.file.is_relative_to(self._project) else one.file
         diff = hostvars.diff(one.text, text, str(name).lstrip("/"))
-        return Proposal(host, entry.name, wanted, str(one.file), diff, entry.revision, False, tuple(reasons))
+        shown = hiding.without(diff)
+        return Proposal(host, entry.name, wanted, str(one.file), shown, entry.revision, False, tuple(reasons))
 
     def _conflicts(
         self, known: Known, name: str, wanted: Mapping[str, Any] | None, variable: str, after: Mapping[str, Any]
@@ -189,6 +199,7 @@ class Changes:
         if current == expected:
             return
         base, by = self._seen.get(expected), self._last.get((host, name), ("somebody", 0.0))[0]
+        base, now = (None if said is None else hiding.shown(said) for said in (base, now))
         changed = _differences(base, now)
         what = "deleted" if now is None else "made" if not expected else "changed"
         said = ", ".join(f"{key}: {old!r} is {new!r} now" for key, (old, new) in list(changed.items())[:8])

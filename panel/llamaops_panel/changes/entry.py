@@ -8,10 +8,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import LlamaOpsError
+
+from . import hiding
 
 VARIABLE = "llama_instances__panel"
 PANEL, INVENTORY = "panel", "inventory"
@@ -30,11 +32,16 @@ class Entry:
     file: str = ""
     line: int = 0
     managed_by: str = INVENTORY
+    digest: str = ""
 
     @property
     def revision(self) -> str:
-        """Changes with what the entry says."""
-        return revision(self.fields)
+        """Changes with what the entry says, its secrets too."""
+        return self.digest or revision(self.fields)
+
+    def shown(self) -> Entry:
+        """Without its secrets."""
+        return replace(self, fields=hiding.shown(self.fields), digest=self.revision)
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -64,7 +71,7 @@ class Proposal:
     def document(self) -> dict[str, Any]:
         """As JSON."""
         found = {key: getattr(self, key) for key in ("host", "name", "file", "diff", "base", "writable")}
-        fields = None if self.fields is None else dict(self.fields)
+        fields = None if self.fields is None else hiding.shown(self.fields)
         return {**found, "fields": fields, "conflicts": list(self.conflicts), "preview": dict(self.preview)}
 
 

@@ -319,3 +319,46 @@ def test_a_template_that_the_operator_wrote_stays(made, inventory):
         '-  chat: {model: "{{ m }}", port: 8080}',
         '+  chat: {model: "{{ m }}", port: 9090}',
     ]
+
+
+# ---- secrets
+
+
+@pytest.fixture
+def secretive(made, inventory):
+    text = "llama_instances:\n  chat:\n    model: tiny\n    port: 8080\n    environment:\n      HF_TOKEN: planted\n"
+    (inventory / "host_vars").mkdir()
+    (inventory / "host_vars" / "alpha.yml").write_text(text)
+    made.known["alpha"].variables["llama_instances"] = yaml.safe_load(text)["llama_instances"]
+    return made
+
+
+def test_a_secret_of_the_operator_is_not_shown_and_stays_where_an_edit_leaves_it(secretive, inventory):
+    entry = secretive.instances("alpha")["chat"]
+    assert entry.fields["environment"] == {"HF_TOKEN": "(hidden)"}
+    proposal = secretive.propose("alpha", "chat", {**entry.fields, "port": 8081}, entry.revision)
+    assert "+    port: 8081" in proposal.diff and "HF_TOKEN: (hidden)" in proposal.diff
+    assert not any(line.startswith(("+", "-")) and "HF_TOKEN" in line for line in proposal.diff.splitlines())
+    for said in (entry, entry.document(), proposal.diff, proposal.document()):
+        assert "planted" not in repr(said)
+    (inventory / "host_vars" / "alpha.yml").write_text("llama_instances: {chat: {model: tiny, port: 8089}}\n")
+    with pytest.raises(EditedMeanwhile) as refused:
+        secretive.propose("alpha", "chat", {**entry.fields, "port": 8081}, entry.revision)
+    assert "planted" not in f"{refused.value} {refused.value.details}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"environment": {"HF_TOKEN": "planted"}}, "HF_TOKEN"),
+        ({"options": {"api_key": "planted"}}, "api_key"),
+        ({"options": {"api_key_file": "/etc/llama/keys"}}, ""),
+    ],
+)
+def test_a_secret_is_taken_from_nobody(made, inventory, fields, key):
+    if not key:
+        assert "/etc/llama/keys" in made.propose("alpha", "chat", {**CHAT, **fields}, "").diff
+        return
+    with pytest.raises(InvalidInput, match=f"{key} is a secret") as refused:
+        made.propose("alpha", "chat", {**CHAT, **fields}, "")
+    assert "planted" not in str(refused.value) and not file_of(inventory).exists()
