@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
+import signal
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +55,7 @@ def test_under_tls_cookies_are_for_tls_and_sessions_outlive_a_restart(panel, tmp
         cookies = {line.partition("=")[0]: line for line in said.headers.get_list("set-cookie")}
         assert set(cookies) == {"__Host-llama-panel", "__Secure-llama-device"}
         assert all("Secure" in line and "HttpOnly" in line for line in cookies.values())
-        assert panel.stop() == 0
+        assert panel.stop() == -signal.SIGTERM, "uvicorn ends as it was told, when all is closed"
         panel.start()
         assert page.get("/api/v1/me", headers={"accept": "*/*"}).json()["name"] == "ann"
 
