@@ -395,6 +395,9 @@ instances:
       type: str
       returned: when a server that runs is replaced
       sample: a second server takes 6.1 GiB more of GPU-7a1c, where 11.2 GiB are left
+    cut:
+      description: How many answers took longer than C(drain_timeout) and were broken off; a warning says so too.
+      type: int
     restart_pending:
       description: Whether the unit says something that the running process does not yet.
       type: bool

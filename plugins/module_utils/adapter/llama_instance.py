@@ -262,6 +262,7 @@ def _shown(manager: Manager, step: Step, proof: Mapping[str, Any], address: str 
         "changed": bool(step.actions),
         "actions": list(step.actions),
         "restart_pending": step.restart_pending,
+        "cut": proof.get("cut", 0),
         "unit": manager.path(step.name),
     }
     if step.way:

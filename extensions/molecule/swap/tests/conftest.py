@@ -10,6 +10,8 @@ import itertools
 import json
 import os
 import pathlib
+import signal
+import subprocess
 import time
 
 import pytest
@@ -18,7 +20,7 @@ import testinfra
 FIGURES: list[str] = []
 KEY = "a-key-for-the-lab-only"
 FRONT = "http://127.0.0.1:8080"
-ROOT = "/opt/llama"
+ROOT, LAB_SH = "/opt/llama", os.environ["LAB_SH"]
 
 
 class Host:
@@ -42,17 +44,55 @@ class Host:
     @contextlib.contextmanager
     def asked(self):
         """Requests come while the block runs; at its end the figures are in what it yields."""
-        number, figures = next(self.numbers), {}
-        stop, result = f"/run/load-{number}.stop", f"/run/load-{number}.json"
-        program = "/usr/bin/python3 /root/load.py"
-        self.run(f"systemd-run --quiet --collect {program} {FRONT} {KEY} {stop} {result}")
-        time.sleep(1)
-        try:
-            yield figures
-        finally:
+        stop, figures = f"/run/load-{os.getpid()}-{next(self.numbers)}.stop", {}
+        with self.client("load.py", FRONT, KEY, stop) as said:
             time.sleep(1)
-            self.run("touch %s", stop)
-            figures.update(json.loads(self.run("until [ -e %s ]; do sleep 0.1; done; cat %s", result, result)))
+            try:
+                yield figures
+            finally:
+                time.sleep(1)
+                self.run("touch %s", stop)
+        figures.update(json.loads(said[0]))
+
+    @contextlib.contextmanager
+    def endless(self, *backend):
+        """An answer that never ends is given while the block runs, see long.py; this yields what came of it."""
+        begun, figures = f"/run/long-{os.getpid()}-{next(self.numbers)}", {}
+        with self.client("long.py", FRONT, KEY, begun, *backend) as said:
+            if not backend:
+                self.run("until [ -e %s ]; do sleep 0.1; done", begun)
+            yield figures
+        figures.update(json.loads(said[0]))
+
+    @contextlib.contextmanager
+    def client(self, program, *words):
+        """Run one of the programs beside this file until it ends by itself; its output is in what this yields.
+
+        It runs in the host and not in its control group: what clients take is none of the host's memory.
+        """
+        argv, said = [LAB_SH, "sh", self.name, "/usr/bin/python3", f"/root/{program}", *words], []
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+        with subprocess.Popen(argv, text=True, start_new_session=True, **pipes) as process:
+            try:
+                yield said
+                said.append(process.communicate(timeout=120)[0])
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+
+    def limits(self):
+        """How many requests the front sends to each server at a time."""
+        stat = [line.split(",") for line in self.asks_front("show stat").splitlines()]
+        return {row[1]: row[stat[0].index("slim")] for row in stat if row[0] == "llama-chat"}
+
+    def until_held(self):
+        """Return when the front holds requests back, and sends none to the server of the unit."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            rows = [line.split() for line in self.asks_front("show servers state llama-chat").splitlines()]
+            if any(row[3:4] == ["main"] and int(row[6]) & 1 for row in rows):
+                return
+        raise AssertionError("no change held its requests back")
 
     def props(self):
         """What the server behind the front says of itself."""
@@ -94,10 +134,10 @@ def two():
 
 
 def _ready(host):
-    text = (pathlib.Path(__file__).parent / "load.py").read_text(encoding="utf-8")
-    host.host.ansible(
-        "ansible.builtin.copy", json.dumps({"dest": "/root/load.py", "content": text, "mode": "0644"}), check=False
-    )
+    for program in ("load.py", "long.py"):
+        text = (pathlib.Path(__file__).parent / program).read_text(encoding="utf-8")
+        wanted = {"dest": f"/root/{program}", "content": text, "mode": "0644"}
+        host.host.ansible("ansible.builtin.copy", json.dumps(wanted), check=False)
     return host
 
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Twenty short requests a second through a front until a file appears; then what became of them.
+"""Twenty short requests a second through a front until a file appears; then say what became of them.
 
-load.py URL KEY STOP-FILE RESULT-FILE
+load.py URL KEY STOP-FILE
 """
 
 import json
@@ -13,7 +13,7 @@ import threading
 import time
 import urllib.request
 
-url, key, stop, result = sys.argv[1:]
+url, key, stop = sys.argv[1:]
 body = json.dumps({"prompt": "Hello", "n_predict": 4, "temperature": 0}).encode()
 head = {"Content-Type": "application/json", "Authorization": "Bearer " + key}
 waits, failed = [], []
@@ -45,6 +45,4 @@ said = {
     "longest": round(max(waits), 2),
     "median": sorted(waits)[len(waits) // 2],
 }
-with open(result + ".new", "w", encoding="ascii") as file:
-    json.dump(said, file)
-os.rename(result + ".new", result)
+print(json.dumps(said))

@@ -60,9 +60,7 @@ def test_a_swap_costs_waiting_and_no_errors(case, what, changes, figure):
     props = host.props()
     assert (props["model_path"], props["total_slots"]) == (SECOND, changes.get("parallel", 2))
     assert BUILD in chat["build_id"] or what == "build"
-    stat = [line.split(",") for line in host.asks_front("show stat").splitlines()]
-    limit = {row[1]: row[stat[0].index("slim")] for row in stat if row[0] == "llama-chat"}
-    assert limit["main"] == str(changes.get("parallel", 2))
+    assert host.limits()["main"] == str(changes.get("parallel", 2))
     assert host.units() == ["llama-chat.service"]
 
 
@@ -86,14 +84,13 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_changes(case):
     assert host.show("llama-chat", "MainPID") == before
 
 
-def test_a_playbook_that_is_killed_loses_nothing_and_the_next_ends_its_work(one, figure):
-    """Beside. In place, hundreds of clients that wait on the same small host leave the retry too little memory."""
-    host = one
+def test_a_module_that_is_killed_loses_nothing_and_the_next_run_ends_its_work(case, figure):
+    host, way = case
+    unit, actions = ("llama-chat--next", ["admit"]) if way == "beside" else ("llama-chat", ["write", "start"])
     host.converge()
     with host.asked() as requests:
         thread = threading.Thread(target=host.converge, kwargs={"build": HANGS})
         thread.start()
-        unit = "llama-chat--next"
         host.run(f"until [ $(systemctl is-active {unit}) = activating ]; do sleep 0.1; done")
         # the module has the build in its plan; its ssh session ends with it
         host.run('kill -9 $(python3 -c \'import json;print(json.load(open("/opt/llama/.lock"))["pid"])\')')
@@ -102,8 +99,8 @@ def test_a_playbook_that_is_killed_loses_nothing_and_the_next_ends_its_work(one,
         assert unit + ".service" in host.units()
         looked = host.converge(check=True)
         result = host.converge()
-    figure("killed and run again, beside", {key: requests[key] for key in ("count", "longest", "median")})
-    assert looked["instances"]["chat"]["actions"] == result["instances"]["chat"]["actions"] == ["admit"]
+    figure(f"killed and run again, {way}", {key: requests[key] for key in ("count", "longest", "median")})
+    assert looked["instances"]["chat"]["actions"] == result["instances"]["chat"]["actions"] == actions
     assert requests["failed"] == []
     assert host.units() == ["llama-chat.service"]
     assert not host.converge()["changed"]
