@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
-BAND = 2.0  # standard deviations of the difference; beyond it a difference is more than noise
+SIGMAS = 2.0  # a difference of two means within so many of its standard deviations is noise
+LEAST = 0.01  # nor does one of less than one percent say anything
 
 
 @dataclass(frozen=True)
@@ -27,25 +29,49 @@ class Difference:
     verdict: str
 
 
+@dataclass(frozen=True)
+class _Test:
+    """A mean of tokens a second, and the variance of that mean."""
+
+    mean: float
+    variance: float
+
+
 def compare(left: Mapping[str, Any], right: Mapping[str, Any]) -> list[Difference]:
     """Of each test that both records have, in the order of the left one."""
-    others = {test: speed for test, *speed in _tests(right)}
-    return [_difference(test, a, noise, *others[test]) for test, a, noise in _tests(left) if test in others]
+    before, after = _tests(left), _tests(right)
+    return [_difference(name, before[name], after[name]) for name in before if name in after]
 
 
-def _difference(test: str, a: float, a_noise: float, b: float, b_noise: float) -> Difference:
-    band = BAND * math.hypot(a_noise, b_noise)
-    verdict = "same" if abs(b - a) <= band else "faster" if b > a else "slower"
-    return Difference(test, a, b, b / a, band / a, verdict)
+def _difference(name: str, a: _Test, b: _Test) -> Difference:
+    band = max(SIGMAS * math.sqrt(a.variance + b.variance) / a.mean, LEAST)
+    ratio = b.mean / a.mean
+    verdict = "same" if abs(ratio - 1) <= band else "faster" if ratio > 1 else "slower"
+    return Difference(name, a.mean, b.mean, ratio, band, verdict)
 
 
-def _tests(record: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Name, tokens a second, deviation; what a host said wrongly is left out."""
+def _tests(record: Mapping[str, Any]) -> dict[str, _Test]:
+    """The tests of a record by name; what a host said wrongly is left out."""
     rows = record.get("rows")
-    found = []
+    found = {}
     for row in rows if isinstance(rows, list) else []:
-        speed, noise = (row.get("avg_ts"), row.get("stddev_ts")) if isinstance(row, Mapping) else (None, None)
-        if isinstance(speed, (int, float)) and math.isfinite(speed) and speed > 0:
-            sure = isinstance(noise, (int, float)) and math.isfinite(noise) and noise >= 0
-            found.append((str(row.get("test", "")), float(speed), float(noise) if sure and noise is not None else 0.0))
+        test = _test(row) if isinstance(row, Mapping) else None
+        if test is not None:
+            found[str(row.get("test", ""))] = test
     return found
+
+
+def _test(row: Mapping[str, Any]) -> _Test | None:
+    """By its samples; by mean and deviation where it does not tell them."""
+    samples = row.get("samples_ts")
+    kept = [float(value) for value in samples if _speed(value)] if isinstance(samples, list) else []
+    if kept:
+        return _Test(statistics.fmean(kept), statistics.variance(kept) / len(kept) if len(kept) > 1 else 0.0)
+    mean, spread = row.get("avg_ts"), row.get("stddev_ts")
+    if not _speed(mean):
+        return None
+    return _Test(float(mean), float(spread) ** 2 if _speed(spread) else 0.0)
+
+
+def _speed(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and value > 0

@@ -50,11 +50,16 @@ def candidates(where: str, listing: Sequence[Entry]) -> list[dict[str, Any]]:
                 group = modelchoice.group(where, listing, entry.path)
             except InvalidInput:  # a shard is missing
                 continue
-            name = _QUANT.search(group[0].path.rsplit("/", 1)[-1])
             found[group[0].path] = {
                 "path": group[0].path,
                 "files": len(group),
                 "size": sum(item.size for item in group),
-                "quant": name[1].upper() if name else "",
+                "quant": quantisation(group[0].path),
             }
     return sorted(found.values(), key=lambda item: int(item["size"]))
+
+
+def quantisation(path: str) -> str:
+    """The quantisation that the name of a file says; empty where it says none. Pure."""
+    name = _QUANT.search(path.rsplit("/", 1)[-1])
+    return name[1].upper() if name else ""

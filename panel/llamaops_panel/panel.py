@@ -15,6 +15,7 @@ from .access.access import Access
 from .audited import AuditedChanges, AuditedJobs
 from .fleet.fleet import Fleet
 from .lag import Lag
+from .lookout import Lookout
 from .settings import Settings
 from .store import Store, StoreError
 from .streams import Streams
@@ -40,6 +41,7 @@ class Panel:
         self.streams = Streams()
         self.metrics = CollectorRegistry()
         self.lag = Lag()
+        self.lookout = Lookout(self.fleet, self.jobs)
         self._lock: int | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -68,7 +70,7 @@ class Panel:
         await self.access.start()
         await self.fleet.start()
         await self.jobs.start()
-        self._tasks = [asyncio.create_task(self.lag.watch())]
+        self._tasks = [asyncio.create_task(self.lag.watch()), asyncio.create_task(self.lookout.watch())]
 
     async def stop(self) -> None:
         for task in self._tasks:

@@ -243,6 +243,10 @@ processes:
       description: Its controlling terminal.
       type: str
       sample: pts/3
+    name:
+      description: A name for the instance, made from its alias or its model.
+      returned: for a server that is not managed
+      type: str
     definition:
       description: The entry for C(llama_instances) that gives the same server; empty if the active build does not take its command.
       returned: for a server that is not managed

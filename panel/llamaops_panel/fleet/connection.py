@@ -55,6 +55,18 @@ def way(known: Known) -> Way:
     return Way((*_ssh(said.get("options") or {}), shell_line(remote)), root)
 
 
+def same_way(before: Known, after: Known | None) -> bool:
+    """Whether a host is reached as before: other variables do not matter to its stream."""
+    return after is not None and _way_or_why(before) == _way_or_why(after)
+
+
+def _way_or_why(known: Known) -> Way | str:
+    try:
+        return way(known)
+    except NoWay as exc:
+        return exc.message
+
+
 _NEEDED = ("ansible_host", "ansible_port", "ansible_user", "ansible_connection", "llama_root", "llama_scope",
            "ansible_ssh_private_key_file", "ansible_ssh_common_args", "ansible_ssh_extra_args",
            "ansible_become", "ansible_become_user")  # fmt: skip

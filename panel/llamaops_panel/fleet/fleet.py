@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import attention, inventory, rows
+from .connection import same_way
 from .host import Host, HostError
 from .inventory import InventoryError, Known
 from .notices import Notices
@@ -44,6 +46,7 @@ class Fleet:
         self.sealed: tuple[str, ...] = ()
         self._streams: dict[str, Stream] = {}
         self._notices = Notices()
+        self._lookers: Counter[str] = Counter()
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._reading = asyncio.Lock()
         self._first: asyncio.Task[None] | None = None
@@ -64,8 +67,8 @@ class Fleet:
         self._streams.clear()
 
     async def reload(self) -> None:
-        """Read the inventory again: new hosts are streamed, changed ones anew, those that are gone are let go. If it
-        cannot be read, `error` says why and all stays as it is.
+        """Read the inventory again: new hosts are streamed, those that are reached otherwise anew, those that are gone
+        are let go. If it cannot be read, `error` says why and all stays as it is.
         """
         async with self._reading:
             try:
@@ -78,17 +81,21 @@ class Fleet:
         self._notices.tell("")
 
     async def _take_over(self, known: Mapping[str, Known]) -> None:
-        gone = [name for name in self._streams if known.get(name) != self._streams[name].known]
+        gone = [name for name, stream in self._streams.items() if not same_way(stream.known, known.get(name))]
         await asyncio.gather(*(self._streams.pop(name).stop() for name in gone))
         for name in [name for name in self.hosts if name not in known]:
             del self.hosts[name]
         for name, item in known.items():
-            if name in self._streams:
-                continue
             host = self.hosts.setdefault(name, Host(name))
             host.groups, host.variables = item.groups, item.variables
+            if name in self._streams:
+                if self._streams[name].known != item:
+                    self._streams[name].known = item
+                    self._changed(name)
+                continue
             self._streams[name] = Stream(host, item, lambda name=name: self._changed(name), self._gate)  # type: ignore[misc]
             self._changed(name)
+            self._streams[name].pace(self._lookers[name] > 0)
             self._streams[name].start()
 
     def _changed(self, name: str) -> None:
@@ -121,10 +128,17 @@ class Fleet:
 
     @contextlib.contextmanager
     def look(self, host: str) -> Iterator[None]:
-        """While held, the host is streamed fast."""
-        stream = self._streams.get(host)
-        with stream.look() if stream else contextlib.nullcontext():
+        """While held, the host is streamed fast, also by the stream that takes the place of the present one."""
+        self._look(host, 1)
+        try:
             yield
+        finally:
+            self._look(host, -1)
+
+    def _look(self, host: str, more: int) -> None:
+        self._lookers[host] += more
+        if host in self._streams:
+            self._streams[host].pace(self._lookers[host] > 0)
 
     async def ask(self, host: str, do: str, **given: Any) -> dict[str, Any]:
         """Have a host answer one request of the protocol.

@@ -12,7 +12,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Any
 
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.onhost.lines import SCHEMA, Splitter
@@ -41,7 +41,8 @@ class Stream:
         self._process: asyncio.subprocess.Process | None = None
         self._waiting: dict[int, asyncio.Queue[dict[str, Any]]] = {}
         self._number = 0
-        self._lookers = 0
+        self.fast = False  # whether somebody looks at the host
+        self._paced = (0, 0.0)  # the request of a pace, and when it was sent
         self._complaint = b""
         self._task: asyncio.Task[None] | None = None
         self._errors: asyncio.Task[None] | None = None
@@ -58,30 +59,20 @@ class Stream:
                 await self._task
         self._link(OFF)
 
-    @contextlib.contextmanager
-    def look(self) -> Iterator[None]:
-        """While held, the host is looked at often."""
-        self._lookers += 1
-        if self._lookers == 1:
+    def pace(self, fast: bool) -> None:
+        """Have the host look at itself often, or now and then."""
+        if fast != self.fast:
+            self.fast = fast
             self._pace()
-        try:
-            yield
-        finally:
-            self._lookers -= 1
-            if not self._lookers:
-                self._pace()
 
     async def ask(self, do: str, given: dict[str, Any]) -> dict[str, Any]:
         """:raises HostError: no connection, no answer in time, or a refusal."""
-        began = time.monotonic()
         async with self._question(do, given) as (_number, answers):
             try:
                 async with asyncio.timeout(_ANSWER):  # wait_for of Python 3.11 may lose the end that it is told
                     said = await answers.get()
             except TimeoutError:
                 raise HostError(f"{self.host.name} did not answer {do} within {_ANSWER:.0f} s.") from None
-        if do == "interval":
-            self.host.link.latency = round(time.monotonic() - began, 4)
         return _answer(said)
 
     async def follow(self, do: str, given: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
@@ -119,7 +110,8 @@ class Stream:
         return self._number
 
     def _pace(self) -> None:
-        self._send("interval", {"seconds": FAST if self._lookers else SLOW})
+        began = time.monotonic()
+        self._paced = (self._send("interval", {"seconds": FAST if self.fast else SLOW}), began)
 
     async def _keep(self) -> None:
         pause = _FIRST
@@ -186,6 +178,8 @@ class Stream:
                 self.host.link.error = "It sent a line of more than 1 MiB, which was left out."
             return
         if "kind" not in said:
+            if said["id"] == self._paced[0]:
+                self.host.link.latency = round(time.monotonic() - self._paced[1], 4)
             waiting = self._waiting.get(said["id"])
             if waiting is not None and waiting.qsize() < _QUEUE:
                 waiting.put_nowait(said)

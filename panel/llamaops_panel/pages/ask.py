@@ -64,7 +64,7 @@ async def form(view: View, op: str, hosts: Sequence[str], given: Mapping[str, An
             asked = {name: value for name, value in said.items() if value is not None}
             await change.offer(view, op, list(chosen.value), asked, title=title)
 
-        with parts.Box(classes="headline").style("margin-top: 10px"):
+        with parts.Box(classes="headline foot"):
             parts.button("Preview", preview, main=True)
     dialog.open()
 

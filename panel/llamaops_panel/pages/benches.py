@@ -6,14 +6,13 @@
 from __future__ import annotations
 
 import calendar
-import math
-import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from .. import benches
 from . import ask, layout, parts, tables, text
 from .grid import Grid, Row, column
 from .layout import View
@@ -37,8 +36,6 @@ _COMPARED = (
     column("band", "Noise", "num"),
     column("verdict", "Verdict", "tight"),
 )
-_SIGMAS = 2.0  # a difference within two standard deviations of both is noise
-_LEAST = 0.01  # nor does one of less than one percent say anything
 
 
 def build(panel: Panel) -> None:
@@ -141,38 +138,19 @@ def _row(item: Mapping[str, Any]) -> Row:
 
 
 def compare(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[Row]:
-    """What changed from one result to another, test by test, and whether it is more than noise.
-
-    The noise band is two standard deviations of the difference of the means, as a share of the first mean, and at least
-    one percent.
-    """
-    before, after = _tests(first), _tests(second)
-    return [_compared(name, before[name], after[name]) for name in before if name in after]
+    """What changed from one result to another, test by test, and whether it is more than noise."""
+    return [_compared(item) for item in benches.compare(first, second)]
 
 
-def _tests(record: Mapping[str, Any]) -> dict[str, Sequence[float]]:
-    found: dict[str, Sequence[float]] = {}
-    for row in text.rows_of(record, "rows"):
-        samples = [
-            float(value) for value in row.get("samples_ts") or [row.get("avg_ts")] if isinstance(value, (int, float))
-        ]
-        if samples and statistics.fmean(samples) > 0:
-            found[text.clean(row.get("test"), 40)] = samples
-    return found
-
-
-def _compared(name: str, before: Sequence[float], after: Sequence[float]) -> Row:
-    one, two = statistics.fmean(before), statistics.fmean(after)
-    spread = math.sqrt(sum(statistics.variance(part) / len(part) for part in (before, after) if len(part) > 1))
-    band = max(_SIGMAS * spread / one, _LEAST)
-    change = two / one - 1
-    verdict, tone = ("faster", "ok") if change > band else ("slower", "error") if change < -band else ("noise", "off")
+def _compared(item: benches.Difference) -> Row:
+    name, change = text.clean(item.test, 40), item.ratio - 1
+    tones = {"faster": "ok", "slower": "error"}
     cells = {
         "test": name,
-        "first": text.rate(one),
-        "second": text.rate(two),
+        "first": text.rate(item.left),
+        "second": text.rate(item.right),
         "change": {"t": f"{100 * change:+.1f} %", "sort": change},
-        "band": f"± {100 * band:.1f} %",
-        "verdict": {"t": verdict, "tone": tone},
+        "band": f"± {100 * item.band:.1f} %",
+        "verdict": {"t": "noise" if item.verdict == "same" else item.verdict, "tone": tones.get(item.verdict, "off")},
     }
     return {"id": name, "tone": "", "cells": cells}

@@ -17,9 +17,13 @@ from .layout import View
 from .logview import LogView
 
 STRANGERS = (
+    column("tool", "Server"),
     column("pid", "PID", "num"),
     column("who", "User", "tight"),
-    column("command", "Command", "mono"),
+    column("port", "Port", "num"),
+    column("model", "Model", "mono"),
+    column("unit", "Unit", "mono"),
+    column("notes", "To know", "wide"),
     column("acts", "", "acts"),
 )
 
@@ -33,17 +37,15 @@ def button(
     title: str = "",
     off: str = "",
     tone: str = "",
-) -> None:
+) -> parts.Said:
     """A button for an operation; greyed with the reason where the user or the state does not allow it."""
-    known = view.panel.jobs.operations().get(op)
-    if known is None:
-        return
+    known = view.panel.jobs.operations()[op]
     off = view.off(known.needs) or off
 
     async def offered() -> None:
         await offer(view, op, hosts, given or {}, title=title)
 
-    parts.button(title or known.title, offered, off=off, tone=tone or ("error" if known.disruptive else ""))
+    return parts.button(title or known.title, offered, off=off, tone=tone or ("error" if known.disruptive else ""))
 
 
 async def offer(
@@ -75,7 +77,7 @@ class Offer:
             self.state = parts.Box()
             self.progress = events.Progress()
             self.log = LogView(f"preview-{self.op}")
-            with parts.Box(classes="headline"):
+            with parts.Box(classes="headline foot"):
                 self.apply = parts.button("Apply", self._apply, main=True, off="The preview is not finished.")
                 parts.button("Preview again", self._preview)
                 parts.gap()
@@ -87,7 +89,9 @@ class Offer:
     def _inventory(self) -> None:
         """What is written where; an operator's own file is theirs to change."""
         written = self.proposal.writable
-        parts.heading(f"Written to {self.proposal.file}" if written else f"For you to change in {self.proposal.file}")
+        parts.heading(
+            f"To be written to {self.proposal.file}" if written else f"For you to change in {self.proposal.file}"
+        )
         parts.diff(self.proposal.diff or "Nothing changes in the inventory.")
         if not written:
             parts.notice("The panel never writes your files: change it there, then deploy.", "warning")
@@ -141,20 +145,23 @@ class Offer:
 
 def strangers(host: Host, view: View) -> list[Row]:
     """The servers of a host that nobody manages, as rows."""
-    off = view.off("operator")
-    return [
-        {
-            "id": str(item.get("pid")),
-            "tone": "warning",
-            "cells": {
-                "pid": str(item.get("pid") or ""),
-                "who": text.clean(item.get("user") or "", 40),
-                "command": text.clean(item.get("command_line") or item.get("command") or "", 300),
-                "acts": {"acts": [{"name": "adopt", "t": "Adopt", "off": off}]},
-            },
-        }
-        for item in text.rows_of(host.status, "unmanaged")
-    ]
+    return [_stranger(item, view.off("operator")) for item in text.rows_of(host.status, "unmanaged")]
+
+
+def _stranger(item: Mapping[str, Any], off: str) -> Row:
+    entry, notes = text.dig(item, "definition", default={}), text.dig(item, "notes", default=[])
+    why = off or ("" if entry else "The active build does not take its command.")
+    cells = {
+        "tool": {"t": text.clean(item.get("tool"), 40), "title": text.clean(item.get("exe") or "", 300)},
+        "pid": str(item.get("pid") or ""),
+        "who": text.clean(item.get("user") or "", 40),
+        "port": text.clean(text.dig(entry, "port", default=""), 10),
+        "model": text.clean(text.dig(entry, "model", default=""), 200),
+        "unit": text.clean(item.get("unit") or item.get("container") or "", 120),
+        "notes": text.clean(" ".join(str(note) for note in notes) if isinstance(notes, list) else "", 400),
+        "acts": {"acts": [{"name": "adopt", "t": "Adopt", "off": why}]},
+    }
+    return {"id": str(item.get("pid")), "tone": "warning", "cells": cells}
 
 
 async def adopt(view: View, host: Host, pid: str) -> None:

@@ -53,11 +53,11 @@ def begun(view: View, host: Host, like: str, adopt: str) -> tuple[str, Mapping[s
     """What the form of a new instance begins with."""
     if adopt:
         process = next((item for item in text.rows_of(host.status, "unmanaged") if str(item.get("pid")) == adopt), {})
-        parsed = process.get("parsed") if isinstance(process.get("parsed"), Mapping) else process
-        entry = text.dig(parsed, "definition") or text.dig(parsed, "entry") or {}
-        for said in text.dig(parsed, "notes", default=[]):
+        if not process:
+            parts.notice(f"{host.name} no longer has a server {text.clean(adopt, 20)} that nobody manages.", "error")
+        for said in text.dig(process, "notes", default=[]):
             parts.notice(said, "warning")
-        return text.clean(text.dig(parsed, "name", default=""), 40), {**entry, "adopt": True}
+        return text.clean(process.get("name") or "", 40), {**text.dig(process, "definition", default={}), "adopt": True}
     fields: dict[str, Any] = {}
     if like:
         held = view.panel.changes.instances(host.name).get(like)
@@ -153,7 +153,7 @@ class Editor:
         said = await dialog
         dialog.delete()
         if isinstance(said, Mapping):
-            entry = text.dig(said, "entry") or text.dig(said, "definition") or {}
+            entry = text.dig(said, "definition", default={})
             name = self.name if self.revision else text.clean(said.get("name"), 40)
             self.form.load(name, {"port": free_port(self.host), **entry})
             self.trouble.clear()

@@ -65,7 +65,7 @@ GROUPS: tuple[tuple[str, tuple[Field, ...]], ...] = (
             Field("cache_type_k", "Cache type K", CHOICE, (*definition.CACHE_TYPES, "auto"), "--cache-type-k"),
             Field("cache_type_v", "Cache type V", CHOICE, (*definition.CACHE_TYPES, "auto"), "--cache-type-v"),
             Field("gpu_layers", "Layers on GPUs", WHOLE, flag="--gpu-layers", hint="a number, all or auto"),
-            Field("n_cpu_moe", "Layers with experts on host", WHOLE, flag="--n-cpu-moe", hint="a number or auto"),
+            Field("n_cpu_moe", "Expert layers on host", WHOLE, flag="--n-cpu-moe", hint="a number or auto"),
             Field("cpu_moe", "All experts on host", SWITCH, flag="--cpu-moe"),
             Field("split_mode", "Split over GPUs by", CHOICE, placement.SPLIT_MODES, "--split-mode"),
             Field("tensor_split", "Shares of GPUs", SHARES, flag="--tensor-split", hint="3,1 or auto"),

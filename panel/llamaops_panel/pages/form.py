@@ -259,18 +259,18 @@ class Form:
             if trouble:
                 parts.notice(trouble, "warning")
             if said is not None:
-                answer(said)
+                answer(said, self.host)
             elif not trouble:
                 parts.note("Name a model, and the plan appears here as you type.")
 
 
-def answer(said: Mapping[str, Any]) -> None:
+def answer(said: Mapping[str, Any], host: Host | None) -> None:
     """A plan as a host answers it: bars, reasons, the command."""
     plan = plan_of(said)
     if not plan:
         parts.notice(said.get("error") or "The host gave no plan.", "warning")
         return
-    parts.plan_bars(plan)
+    parts.plan_bars(plan, None if host is None else tables.memory_of(host)["available"])
     rung = text.dig(plan, "plan", "rung", default="–")
     parts.note(f"{plan.get('architecture', '')}: rung {rung}, confidence {plan.get('confidence', '–')}.")
     for reason in [*(text.dig(plan, "plan", "reasons", default=[]) or []), plan.get("next_gib_buys")]:

@@ -22,7 +22,7 @@ _GPUS = (
     column("busy", "Busy", "tight"),
     column("memory", "Memory", "tight"),
     column("heat", "°C", "num"),
-    column("power", "Power", "num"),
+    column("power", "Power limit", "num"),
     column("link", "PCI", "mono", less=True),
     column("notes", "Notes", "wide"),
 )
@@ -124,7 +124,7 @@ class Page:
             parts.notice(f"Its clock is {abs(host.skew):.0f} s {'ahead' if host.skew > 0 else 'behind'}.", "warning")
         reason = host.facts.get("reason")
         if reason:
-            parts.notice(reason, "warning")
+            parts.notice(reason, "warning" if host.variables.get("llama_gpus") else "info")
 
     def _facts(self) -> None:
         host, facts = self.host, text.dig(self.host.facts, "host", default={})
@@ -164,7 +164,7 @@ class Page:
                 ("Builds take", text.size(kept.get("builds"))),
                 ("Driver", host.facts.get("driver")),
                 ("CUDA", host.facts.get("cuda")),
-                ("System", text.dig(host.facts, "host", "system") or text.dig(host.facts, "host", "os")),
+                ("System", text.dig(host.facts, "host", "os", "name")),
                 ("Root", host.hello.get("root")),
                 ("Scope", host.hello.get("scope")),
                 ("llama-host", host.hello.get("version")),
@@ -191,8 +191,7 @@ def gpus(host: Host) -> list[Row]:
 def _gpu(gpu: Mapping[str, Any]) -> Row:
     total, free, busy = gpu.get("total"), gpu.get("free"), tables.busy_of(gpu)
     used = total - free if isinstance(total, int) and isinstance(free, int) else None
-    power = text.dig(gpu, "power", "draw") if isinstance(gpu.get("power"), Mapping) else gpu.get("power_watts")
-    heat = gpu.get("temperature") or gpu.get("temperature_celsius")
+    power, heat = gpu.get("power_limit_watts"), gpu.get("temperature_celsius")
     rows = gpu.get("remapped_rows") if isinstance(gpu.get("remapped_rows"), Mapping) else {}
     notes = ["damaged memory that cannot be replaced"] if rows and rows.get("failure") else []
     notes += ["shares the memory of the host"] if gpu.get("unified") else []
@@ -219,9 +218,13 @@ def _gpu(gpu: Mapping[str, Any]) -> Row:
 
 def owners(host: Host) -> list[Row]:
     """Every process that holds memory of a GPU, and what instances hold of the host."""
-    units = {f"llama-{name}.service": name for name in text.dig(host.status, "instances", default={})}
+    known = {
+        key: name
+        for name, item in text.dig(host.status, "instances", default={}).items()
+        for key in (f"llama-{name}.service", item.get("pid"))
+    }
     found = [
-        _owner(host, gpu, process, units) for gpu in tables.gpus_of(host) for process in text.rows_of(gpu, "processes")
+        _owner(host, gpu, process, known) for gpu in tables.gpus_of(host) for process in text.rows_of(gpu, "processes")
     ]
     for name, item in text.dig(host.status, "instances", default={}).items():
         for device in text.rows_of(item, "devices"):
@@ -241,13 +244,11 @@ def _instance(host: Host, name: str) -> dict[str, str]:
     return {"t": text.clean(name, 60), "href": tables.where(host.name, name)}
 
 
-def _owner(host: Host, gpu: Mapping[str, Any], process: Mapping[str, Any], units: Mapping[str, str]) -> Row:
-    unit = text.clean(process.get("unit") or "", 80)
-    who = (
-        _instance(host, units[unit])
-        if unit in units
-        else unit or text.clean(process.get("user") or process.get("kind"))
-    )
+def _owner(host: Host, gpu: Mapping[str, Any], process: Mapping[str, Any], known: Mapping[Any, str]) -> Row:
+    """`known` has instances by unit and by main process."""
+    unit, pid = text.clean(process.get("unit") or "", 80), process.get("pid")
+    name = known.get(unit) or known.get(pid if isinstance(pid, int) else None)
+    who = _instance(host, name) if name else unit or text.clean(process.get("user") or process.get("kind"))
     return {
         "id": f"{gpu.get('id')} {process.get('pid')}",
         "tone": "",

@@ -69,13 +69,17 @@ def rows(view: View) -> list[Row]:
     found = tables.instances(view.panel.fleet.rows())
     for row in found:
         state = row["cells"]["state"]["t"]
-        up = state not in ("stopped", "missing", "cordoned", "failed")
-        names = ("restart", "stop") if up else ("start",)
+        names = ("restart", "stop") if runs(state) else ("start",)
         acts = [
             {"name": name, "t": _ACTS[name], "off": off, "tone": "error" if name == "stop" else ""} for name in names
         ]
         row["cells"]["acts"] = {"acts": [*acts, {"name": "log", "t": "Log"}]}
     return found
+
+
+def runs(state: str) -> bool:
+    """Whether there is something to stop; a server that is started again and again is."""
+    return state not in ("stopped", "missing", "cordoned", "failed")
 
 
 class Page:
@@ -126,8 +130,7 @@ class Page:
     def _buttons(self) -> None:
         off, page = self.view.off("operator"), f"/instances/{self.host}/{self.name}"
         given = change.named(self.name)
-        for op, title in _ACTS.items():
-            change.button(self.view, op, [self.host], given, title=title)
+        self.acts = {op: change.button(self.view, op, [self.host], given, title=title) for op, title in _ACTS.items()}
         parts.link("Log", f"/logs?host={self.host}&instance={self.name}", "act")
         parts.link("Clone", f"/hosts/{self.host}/new?like={self.name}", "act")
         parts.link("Edit", f"{page}/edit", "act main")
@@ -139,6 +142,10 @@ class Page:
         said = str(seen.get("command_line") or "It is not deployed yet.")
         if self.command.text != text.lines(said):
             self.command.text = text.lines(said)
+        up = runs(str(row.get("state")))
+        for op, made in self.acts.items():
+            why = ("It runs already." if up else "") if op == "start" else "" if up else "It does not run."
+            parts.enable(made, self.view.off("operator") or why)
         for box, fill in (
             (self.tags, self._tags),
             (self.reasons, self._reasons),

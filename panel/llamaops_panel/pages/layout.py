@@ -51,6 +51,7 @@ PAGES = (
     ("/settings", "Settings", "s"),
 )
 _FIRST = 3  # entries that the bar of a narrow screen shows
+_FEW = 16  # hosts that a page of the whole fleet watches closely
 
 
 class Shell(Element, component="static/shell.js"):
@@ -131,7 +132,7 @@ def frame(view: View, title: str, path: str) -> Box:
             with Box("form", action="/logout", method="post"):
                 Said("Log out", "button", "act", type="submit")
         navigation(path)
-        content = Box("main", "page", id="content", tabindex="-1", aria_label=title)
+        content = Box("section", "page", id="content", tabindex="-1", aria_label=title)  # in the main of NiceGUI
     _shortcuts()
     return content
 
@@ -171,14 +172,15 @@ def _shortcuts() -> None:
 def live(view: View, draw: Callable[[], Any], hosts: Iterable[str] | None = None) -> None:
     """Draw again whenever hosts change, while the page is open; hosts that are named are watched closely meanwhile.
 
-    :param hosts: None for the whole fleet.
+    :param hosts: None for the whole fleet, which is watched closely only where it is small.
     """
     named = None if hosts is None else set(hosts)
+    every = list(view.panel.fleet.hosts) if len(view.panel.fleet.hosts) <= _FEW else []
     slot = context.slot
 
     async def follow() -> None:
         with ExitStack() as looked:
-            for name in named or ():
+            for name in every if named is None else named:
                 looked.enter_context(view.panel.fleet.look(name))
             async for changed in view.panel.fleet.watch():
                 if named is None or "" in changed or named & changed:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from ..candidates import look_up
+from ..candidates import look_up, quantisation
 from ..fleet.host import Host
 from . import ask, jobs, layout, parts, tables, text
 from .grid import Grid, Row, column
@@ -22,6 +22,7 @@ _SETS = (
     column("host", "Host", "tight"),
     column("state", "State", "tight"),
     column("source", "Source", "mono"),
+    column("what", "What"),
     column("quant", "Quantisation", "tight"),
     column("size", "Size", "num"),
     column("files", "Files", "num"),
@@ -32,8 +33,8 @@ _SETS = (
 _STORES = (
     column("path", "Store", "mono"),
     column("host", "Host", "tight"),
-    column("mode", "Mode", "tight"),
-    column("used", "Taken", "num"),
+    column("sets", "Sets", "num"),
+    column("used", "They take", "num"),
     column("free", "Free", "num"),
 )
 _CANDIDATES = (
@@ -94,18 +95,19 @@ def _set(host: Host, item: Mapping[str, Any]) -> Row:
     users = [
         user for user, seen in running.items() if isinstance(seen, Mapping) and seen.get("model") == item.get("name")
     ]
-    whole = item.get("complete", True)
-    state = "locked" if item.get("locked") else "complete" if whole else "incomplete"
-    quant = item.get("quantisation") or item.get("quant") or ""
+    whole, lost = item.get("whole", True), item.get("missing") or []
+    state = "complete" if whole else "incomplete"
+    lacks = f"Not as recorded: {', '.join(map(str, lost))}" if isinstance(lost, list) and lost else ""
     return {
         "id": f"{host.name} {name}",
         "tone": "" if whole else "error",
         "cells": {
             "name": name,
             "host": {"t": host.name, "href": tables.where(host.name)},
-            "state": {"t": state, "tone": "ok" if whole else "error", "title": text.clean(item.get("problem") or "")},
+            "state": {"t": state, "tone": "ok" if whole else "error", "title": text.clean(lacks)},
             "source": text.clean(item.get("source") or "", 160),
-            "quant": text.clean(next(iter(quant), "") if isinstance(quant, Mapping) else quant, 40),
+            "what": _what(item),
+            "quant": quantisation(str(files[0].get("path", ""))) if files else "",
             "size": {"t": text.size(item.get("size")), "sort": item.get("size") or 0},
             "files": str(len(files) or ""),
             "revision": text.clean(item.get("revision") or "", 40)[:12],
@@ -115,22 +117,31 @@ def _set(host: Host, item: Mapping[str, Any]) -> Row:
     }
 
 
+def _what(item: Mapping[str, Any]) -> str:
+    """Architecture, parameters and trained context of a set, as far as it says them."""
+    count, context = item.get("parameters"), item.get("context_length")
+    said = [text.clean(item.get("architecture") or "", 40)]
+    said += [f"{count / 1e9:.1f} B" if count >= 1e8 else f"{count / 1e6:.1f} M"] if isinstance(count, int) else []
+    said += [f"{context} tokens"] if isinstance(context, int) else []
+    return ", ".join(said)
+
+
 def stores(hosts: list[Host]) -> list[Row]:
-    found = [(host, item) for host in hosts for item in text.rows_of(host.models, "stores")]
-    return [
-        {
-            "id": f"{host.name} {text.clean(item.get('path'), 200)}",
-            "tone": "",
-            "cells": {
-                "path": text.clean(item.get("path"), 200),
-                "host": {"t": host.name, "href": tables.where(host.name)},
-                "mode": text.clean(item.get("mode") or "", 20) + (" shared" if item.get("shared") else ""),
-                "used": text.size(item.get("used") or item.get("size")),
-                "free": text.size(item.get("free")),
-            },
-        }
-        for host, item in found
-    ]
+    return [_store(host, item) for host in hosts for item in text.rows_of(host.models, "stores")]
+
+
+def _store(host: Host, item: Mapping[str, Any]) -> Row:
+    path = text.clean(item.get("path"), 200)
+    held = [item for item in text.rows_of(host.models, "sets") if item.get("store") == path]
+    taken = sum(item["size"] for item in held if isinstance(item.get("size"), int))
+    cells = {
+        "path": path,
+        "host": {"t": host.name, "href": tables.where(host.name)},
+        "sets": str(len(held)),
+        "used": {"t": text.size(taken), "sort": taken},
+        "free": {"t": text.size(item.get("free")), "sort": item.get("free") or 0},
+    }
+    return {"id": f"{host.name} {path}", "tone": "", "cells": cells}
 
 
 class Resolve:

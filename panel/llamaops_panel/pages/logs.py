@@ -42,8 +42,8 @@ class Page:
         with parts.headline("Logs"):
             chosen = f"{self.host}/{self.instance}"
             which = parts.choice("Instance", names, chosen if chosen in names else None, with_input=True)
-            which.classes("w-64").on_value_change(lambda event: self._go(which=event.value))
-            when = parts.choice("Since", SINCE, self.since).classes("w-36")
+            which.classes("w-72").on_value_change(lambda event: self._go(which=event.value))
+            when = parts.choice("Since", SINCE, self.since).classes("w-44")
             when.on_value_change(lambda event: self._go(since=event.value or ""))
             self.tags = parts.Box("span")
             parts.gap()

@@ -170,6 +170,6 @@ class Page:
         with self.detail:
             parts.heading(host)
             with parts.sheet():
-                form.answer(self.answers[host])
+                form.answer(self.answers[host], self.view.panel.fleet.hosts.get(host))
                 parts.heading("As a terminal shows it")
                 parts.code("\n".join(form.drawn(self.answers[host])), label="Picture")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import picture, table
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import picture
 from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
@@ -16,6 +16,16 @@ from nicegui.elements.mixins.text_element import TextElement
 from . import text
 
 Handler = Callable[[], Any]
+# what only a host holds is drawn in shades of its own
+_COLOURS = {
+    **picture.COLOURS,
+    **dict.fromkeys(("mapped_weights", "lazy_weights"), picture.COLOURS["weights"]),
+    "repacked_weights": "#7fb8d9",
+    "output": "#a6611a",
+    "vocabulary": "#8073ac",
+    "prompt_cache": "#b8b8a0",
+    "checkpoints": "#7a7a5a",
+}
 
 
 class Box(Element):
@@ -133,41 +143,45 @@ def diff(said: str, *, label: str = "Difference") -> Box:
     return box
 
 
-def plan_bars(answer: Mapping[str, Any]) -> Box:
-    """The devices of a plan as bars, in the colours of the picture; a red line where a device ends."""
-    box = Box(classes="plan", role="img", aria_label=" ".join(picture.text(answer)[:1]))
+def plan_bars(answer: Mapping[str, Any], memory: int | None = None) -> Box:
+    """The devices of a plan and its host as bars, in the colours of the picture; a red line where a device ends.
+
+    :param memory: bytes that the host has free, where it says so.
+    """
+    box = Box(classes="bars", role="img", aria_label=" ".join(picture.text(answer)[:1]))
     with box:
-        used: set[str] = set()
+        used: dict[str, str] = {}
         for device in text.rows_of(answer, "plan", "devices"):
-            _device(device, used)
-        if not text.rows_of(answer, "plan", "devices"):
-            note(f"On the host alone: {text.size(text.dig(answer, 'plan', 'host', 'resident'))} resident.")
+            room, taken = min(int(device.get("total", 0)), int(device.get("free", 0))), int(device.get("sum", 0))
+            _bar(f"{device.get('id', '')} {device.get('name', '')}", device, taken, room, used)
+        host = text.dig(answer, "plan", "host", default={})
+        _bar("Memory of the host", host, int(host.get("resident") or 0), memory, used)
         with Box(classes="legend"):
-            for name in (item for item in table.COMPONENTS if item in used):
+            for name, colour in used.items():
                 with Box("span"):
-                    Box("i").style(f"background: {picture.COLOURS[name]}")
+                    Box("i").style(f"background: {colour}")
                     Said(name.replace("_", " "))
     return box
 
 
-def _device(device: Mapping[str, Any], used: set[str]) -> None:
-    room = min(int(device.get("total", 0)), int(device.get("free", 0)))
-    taken, left = int(device.get("sum", 0)), int(device.get("left", 0))
-    scale = max(room, taken, 1)
-    title = f"{device.get('id', '')} {device.get('name', '')}: {text.size(taken)} of {text.size(room)}"
+def _bar(title: str, holder: Mapping[str, Any], taken: int, room: int | None, used: dict[str, str]) -> None:
+    """What a device or the host holds; `used` collects the colours for the legend."""
+    cells = {name: cell for name, cell in text.dig(holder, "components", default={}).items() if name in _COLOURS}
+    scale = max(room or 0, sum(int(cell["bytes"]) for cell in cells.values()), 1)
     with Box(classes="headline").style("margin: 6px 0 0"):
-        Said(text.clean(title), "span")
+        Said(text.clean(f"{title}: {text.size(taken)}{'' if room is None else f' of {text.size(room)}'}"), "span")
         gap()
-        tag(f"{text.size(abs(left))} {'left' if left >= 0 else 'missing'}", "ok" if left >= 0 else "error")
+        if room is not None:
+            left = room - taken
+            tag(f"{text.size(abs(left))} {'left' if left >= 0 else 'missing'}", "ok" if left >= 0 else "error")
     with Box(classes="planbar"):
-        for name, cell in text.dig(device, "components", default={}).items():
-            if name in picture.COLOURS:
-                used.add(name)
-                why = f"{name}: {text.size(cell['bytes'])} ({cell['kind']}) {cell['why']}"
-                Said("", "span", title=text.clean(why)).style(
-                    f"width: {100 * int(cell['bytes']) / scale:.2f}%; background: {picture.COLOURS[name]}"
-                )
-        if taken > room:
+        for name, cell in cells.items():
+            used.setdefault(name, _COLOURS[name])
+            why = f"{name}: {text.size(cell['bytes'])} ({cell['kind']}) {cell['why']}"
+            Said("", "span", title=text.clean(why)).style(
+                f"width: {100 * int(cell['bytes']) / scale:.2f}%; background: {_COLOURS[name]}"
+            )
+        if room is not None and taken > room:
             Box("i").style(f"left: {100 * room / scale:.2f}%")
 
 

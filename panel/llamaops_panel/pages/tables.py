@@ -45,6 +45,7 @@ ATTENTION = (
     column("remedy", "What to do", "wide"),
 )
 _WORST = {"error": 2, "warning": 1}
+_SLACK = 256 << 20  # bytes beyond its plan that a server may take before anybody need look
 
 
 def where(host: str, instance: str = "") -> str:
@@ -92,8 +93,8 @@ def share(used: Any, total: Any, *, planned: bool = False) -> Any:
     part = text.part(used, total)
     if part is None:
         return text.size(used) if used else text.size(total) if total else ""
-    limits = (1.1, 1.02) if planned else (0.97, 0.9)
-    tone = "error" if used >= limits[0] * total else "warning" if used >= limits[1] * total else "ok"
+    limits, slack = ((1.1, 1.02), _SLACK) if planned else ((0.97, 0.9), 0)
+    tone = "error" if used >= limits[0] * total + slack else "warning" if used >= limits[1] * total + slack else "ok"
     return {"t": text.sizes(used, total), "bar": part, "tone": tone, "sort": part}
 
 

@@ -75,6 +75,27 @@ def test_a_host_is_seen_asked_followed_and_looked_at(tmp_path: Path) -> None:
     story(tmp_path, well, tell)
 
 
+def test_a_stream_stays_while_its_host_is_reached_as_before(tmp_path: Path) -> None:
+    async def tell(fleet: Fleet, simulated: SimulatedFleet) -> None:
+        def write(**more: Any) -> None:
+            host = {"ansible_ssh_executable": str(simulated.ssh), **more}
+            (tmp_path / "inventory.json").write_text(json.dumps({"all": {"hosts": {"alpha": host}}}))
+
+        await until(lambda: state(fleet) == "connected")
+        await until(lambda: fleet.hosts["alpha"].link.latency is not None)
+        with fleet.look("alpha"):
+            await until(lambda: simulated.peers[0].interval == 2.0)
+            write(llama_instances__panel={"chat": {"model": "tiny", "port": 8080}})
+            await fleet.reload()
+            assert state(fleet) == "connected" and len(simulated.peers) == 1
+            assert fleet.hosts["alpha"].variables["llama_instances__panel"]["chat"]["port"] == 8080
+            write(llama_root="/srv/llama")
+            await fleet.reload()
+            await until(lambda: len(simulated.peers) == 2 and simulated.peers[1].interval == 2.0)
+
+    story(tmp_path, well, tell)
+
+
 def test_hostile_lines_harm_nobody(tmp_path: Path) -> None:
     async def badly(peer: Peer) -> None:
         peer.hello()

@@ -17,7 +17,7 @@ from .processes import Found
 from .service import Manager
 
 Facts = Callable[[], Mapping[str, Any]]
-_NOTHING = {"definition": {}, "yaml": ""}
+_NOTHING = {"name": "", "definition": {}, "yaml": ""}
 
 
 def describe(tree: Tree, manager: Manager, names: Sequence[str], facts: Facts) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def adoptable(item: Found, pids: set[int]) -> bool:
 
 
 def imported(tree: Tree, found: Found, facts: Facts) -> dict[str, Any]:
-    """`{definition, yaml, notes}` of a process; empty with a note where the active build does not take its command."""
+    """`{name, definition, yaml, notes}` of a process; empty with a note where the active build does not take its command."""
     build = builds.active(tree)
     if build is None:
         return {**_NOTHING, "notes": ["No build is active, with whose flags it could be read."]}
@@ -61,4 +61,4 @@ def imported(tree: Tree, found: Found, facts: Facts) -> dict[str, Any]:
         entry = importing.entry(found.process, build.capabilities(), facts() if drives else {})
     except LlamaOpsError as exc:
         return {**_NOTHING, "notes": [str(exc)]}
-    return {"definition": entry.entry, "yaml": entry.yaml, "notes": entry.notes}
+    return {"name": entry.name, "definition": entry.entry, "yaml": entry.yaml, "notes": entry.notes}

@@ -169,6 +169,8 @@ class Watch:
             said: dict[str, Any] = {"answer": answer(given)}
         except LlamaOpsError as exc:
             said = {"error": {"message": exc.problem, "remedy": exc.remedy}}
+        except OSError as exc:
+            said = {"error": {"message": f"{exc.filename or 'The host'}: {exc.strerror or exc}."}}
         except Exception as exc:  # noqa: BLE001  a defect of one answer must not end the stream
             said = {"error": {"message": f"Unexpected {type(exc).__name__}: {exc}"[:500]}}
         self.say({"id": number, **said})
