@@ -1,22 +1,22 @@
 // Whether the page is connected to the panel, and the keyboard: / filters, g and a letter goes, ? explains, t is the theme.
 import { h } from "vue";
 
-const NAMES = { on: "live", off: "offline" };
+const NAMES = { on: ["live", "tone-ok"], off: ["offline", "tone-error"], wait: ["connecting", "tone-off"] };
 
 export default {
   props: { keys: Object },
   emits: ["theme"],
   data() {
-    return { state: "on", going: false };
+    return { state: "wait", going: false };
   },
   mounted() {
     document.addEventListener("keydown", this.pressed);
     const watch = () => {
       const socket = window.socket;
       if (!socket) return setTimeout(watch, 100);
-      this.state = socket.connected === false ? "off" : "on";
+      if (socket.connected) this.state = "on";
       socket.on("connect", () => (this.state = "on"));
-      socket.on("disconnect", () => (this.state = "off"));
+      for (const end of ["disconnect", "connect_error"]) socket.on(end, () => (this.state = "off"));
     };
     watch();
   },
@@ -45,6 +45,7 @@ export default {
     },
   },
   render() {
-    return h("span", { class: ["tag", this.state === "on" ? "tone-ok" : "tone-error"], role: "status" }, NAMES[this.state]);
+    const [name, tone] = NAMES[this.state];
+    return h("span", { class: ["tag", tone], role: "status" }, name);
   },
 };
