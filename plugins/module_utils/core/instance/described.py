@@ -52,7 +52,7 @@ def adoptable(item: Found, pids: set[int]) -> bool:
 
 
 def imported(tree: Tree, found: Found, facts: Facts) -> dict[str, Any]:
-    """`{name, definition, yaml, notes}` of a process; empty with a note where the active build does not take its command."""
+    """`{name, definition, yaml, notes}` of a process; only notes where the active build does not take its command."""
     build = builds.active(tree)
     if build is None:
         return {**_NOTHING, "notes": ["No build is active, with whose flags it could be read."]}
