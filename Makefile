@@ -18,7 +18,7 @@ export ANSIBLE_HOME ?= $(CURDIR)/.build/ansible
 unexport ANSIBLE_CONFIG
 
 LEVELS := static unit integration lab
-.PHONY: venv $(LEVELS) test demo demo-down clean
+.PHONY: venv $(LEVELS) test demo demo-down clean pictures
 .DEFAULT_GOAL := test
 
 # ---- tests
@@ -29,13 +29,17 @@ $(VENV)/.stamp: $(REQUIREMENTS)
 
 venv: $(VENV)/.stamp $(COLLECTION)
 
-$(LEVELS) test: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-$(LEVELS) test: export PYTHONPATH := $(CURDIR)/.build/collections
+$(LEVELS) test pictures: export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+$(LEVELS) test pictures: export PYTHONPATH := $(CURDIR)/.build/collections
 $(LEVELS): venv
 	@tests/levels.sh $@
 
 test: venv
 	@tests/levels.sh $(LEVELS)
+
+# what a browser shows of the panel, as the pictures of the README
+pictures: venv
+	PANEL_PICTURES=$(CURDIR)/docs pytest tests/integration/panel/test_browser.py
 
 # ---- demonstration
 $(CONTROLLER)/.stamp: requirements/controller.txt

@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import picture
 from nicegui import background_tasks, ui
 from nicegui.elements.mixins.disableable_element import DisableableElement
 
 from ..fleet.host import Host
-from . import fields, layout, parts, tables, text
+from . import fields, layout, parts, plans, tables, text
 from .fields import CHOICE, FIELDS, GROUPS, SWITCH, WHOLE, WORDS, Field
 from .layout import View
 
@@ -245,7 +244,7 @@ class Form:
         except layout.TROUBLE as exc:
             self._show("no plan", "warning", None, layout.explained(exc))
             return
-        fits = bool(plan_of(said).get("fits"))
+        fits = plans.fitting(said, self.host)
         self._show("fits" if fits else "does not fit", "ok" if fits else "error", said)
 
     def _show(self, word: str, tone: str, said: Mapping[str, Any] | None, trouble: str = "") -> None:
@@ -259,40 +258,6 @@ class Form:
             if trouble:
                 parts.notice(trouble, "warning")
             if said is not None:
-                answer(said, self.host)
+                plans.answer(said, self.host)
             elif not trouble:
                 parts.note("Name a model, and the plan appears here as you type.")
-
-
-def answer(said: Mapping[str, Any], host: Host | None) -> None:
-    """A plan as a host answers it: bars, reasons, the command."""
-    plan = plan_of(said)
-    if not plan:
-        parts.notice(said.get("error") or "The host gave no plan.", "warning")
-        return
-    parts.plan_bars(plan, None if host is None else tables.memory_of(host)["available"])
-    rung = text.dig(plan, "plan", "rung", default="–")
-    parts.note(f"{plan.get('architecture', '')}: rung {rung}, confidence {plan.get('confidence', '–')}.")
-    for reason in [*(text.dig(plan, "plan", "reasons", default=[]) or []), plan.get("next_gib_buys")]:
-        if reason:
-            parts.note(f"– {reason}")
-    for warning in said.get("warnings") or []:
-        parts.notice(warning, "warning")
-    line = said.get("command_line") or text.dig(said, "command", "line")
-    if line:
-        parts.heading("The exact command")
-        parts.code(str(line), label="The exact command")
-
-
-def plan_of(said: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The document of `core.memory.answer` in what a host answered; empty where there is none."""
-    for found in (text.dig(said, "plan"), said):
-        if isinstance(found, Mapping) and isinstance(text.dig(found, "plan", "devices"), list):
-            return found
-    return {}
-
-
-def drawn(said: Mapping[str, Any]) -> list[str]:
-    """A plan as lines for a terminal."""
-    plan = plan_of(said)
-    return picture.text(plan) if plan else []

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
-from . import fields, form, layout, parts, tables, text
+from . import fields, layout, parts, plans, tables, text
 from .fields import FIELDS
 from .grid import Grid, Row, column
 from .layout import View
@@ -124,7 +124,8 @@ class Page:
             self.grid.show([self._row(name, self.answers[name]) for name in names if name in self.answers])
 
         await asyncio.gather(*(one(name) for name in names))
-        fitting = sum(bool(form.plan_of(said).get("fits")) for said in self.answers.values())
+        hosts = self.view.panel.fleet.hosts
+        fitting = sum(plans.fitting(said, hosts.get(name)) for name, said in self.answers.items())
         self._say(f"fits on {fitting} of {len(names)}", "ok" if fitting else "error")
         if len(names) == 1:
             self._show("detail", names[0])
@@ -136,7 +137,7 @@ class Page:
                 parts.tag(said, tone)
 
     def _row(self, name: str, said: Mapping[str, Any]) -> Row:
-        plan = form.plan_of(said)
+        plan = plans.plan_of(said)
         host = {"t": name, "href": tables.where(name)}
         if said.get("error") or not plan:
             why = text.clean(said.get("error") or "It gave no plan.", 600)
@@ -146,10 +147,12 @@ class Page:
                 "cells": {"host": host, "fits": {"t": "no answer", "tone": "off"}, "why": why},
             }
         devices = text.rows_of(plan, "plan", "devices")
-        fits = bool(plan.get("fits"))
+        found = self.view.panel.fleet.hosts.get(name)
+        fits, free = plans.fitting(said, found), tables.memory_of(found)["available"] if found else None
+        needs = parts.host_needs(plan)
         taken = sum(int(item.get("sum") or 0) for item in devices)
         room = sum(min(int(item.get("total") or 0), int(item.get("free") or 0)) for item in devices)
-        left = min((int(item.get("left") or 0) for item in devices), default=None)
+        left = min((int(item.get("left") or 0) for item in devices), default=None if free is None else free - needs)
         reasons = text.dig(plan, "plan", "reasons", default=[])
         cells = {
             "host": host,
@@ -157,7 +160,7 @@ class Page:
             "rung": text.clean(text.dig(plan, "plan", "rung", default=""), 40),
             "devices": ", ".join(text.clean(item.get("name") or item.get("id"), 60) for item in devices)
             or "the host itself",
-            "taken": tables.share(taken, room) if devices else text.size(text.dig(plan, "plan", "host", "resident")),
+            "taken": tables.share(taken, room) if devices else tables.share(needs, free),
             "left": ("–" if left is None else f"{'-' if left < 0 else ''}{text.size(abs(left))}"),
             "ctx": str(text.dig(plan, "plan", "options", "ctx_size", default="")),
             "why": text.clean(reasons[-1] if reasons else "", 300),
@@ -170,6 +173,6 @@ class Page:
         with self.detail:
             parts.heading(host)
             with parts.sheet():
-                form.answer(self.answers[host], self.view.panel.fleet.hosts.get(host))
+                plans.answer(self.answers[host], self.view.panel.fleet.hosts.get(host))
                 parts.heading("As a terminal shows it")
-                parts.code("\n".join(form.drawn(self.answers[host])), label="Picture")
+                parts.code("\n".join(plans.drawn(self.answers[host])), label="Picture")

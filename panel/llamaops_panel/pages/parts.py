@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import picture
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import onhost, picture
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory.table import Cell
 from nicegui import ui
 from nicegui.element import Element
 from nicegui.elements.mixins.text_element import TextElement
@@ -146,7 +147,8 @@ def diff(said: str, *, label: str = "Difference") -> Box:
 def plan_bars(answer: Mapping[str, Any], memory: int | None = None) -> Box:
     """The devices of a plan and its host as bars, in the colours of the picture; a red line where a device ends.
 
-    :param memory: bytes that the host has free, where it says so.
+    :param memory: bytes that the host has free, where it says so. What a server needs from its start is
+        counted; what its caches may grow to is drawn only.
     """
     box = Box(classes="bars", role="img", aria_label=" ".join(picture.text(answer)[:1]))
     with box:
@@ -155,13 +157,19 @@ def plan_bars(answer: Mapping[str, Any], memory: int | None = None) -> Box:
             room, taken = min(int(device.get("total", 0)), int(device.get("free", 0))), int(device.get("sum", 0))
             _bar(f"{device.get('id', '')} {device.get('name', '')}", device, taken, room, used)
         host = text.dig(answer, "plan", "host", default={})
-        _bar("Memory of the host", host, int(host.get("resident") or 0), memory, used)
+        _bar("Memory of the host", host, host_needs(answer), memory, used)
         with Box(classes="legend"):
             for name, colour in used.items():
                 with Box("span"):
                     Box("i").style(f"background: {colour}")
                     Said(name.replace("_", " "))
     return box
+
+
+def host_needs(answer: Mapping[str, Any]) -> int:
+    """Bytes of the host that a server works with from its start, by the rule of a launch."""
+    cells = text.dig(answer, "plan", "host", "components", default={})
+    return onhost.needed({name: Cell(int(cell["bytes"]), cell["kind"], cell["why"]) for name, cell in cells.items()})
 
 
 def _bar(title: str, holder: Mapping[str, Any], taken: int, room: int | None, used: dict[str, str]) -> None:

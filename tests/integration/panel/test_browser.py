@@ -11,11 +11,17 @@ import signal
 import socket
 import sys
 import urllib.request
+from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf import sparse
 from fixtures.panel_browser import SIZES, Person, chromium, serving, wait_until
 from playwright.sync_api import expect
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "core" / "memory"))
+
+import recorded
 
 PAGES = ("/", "/hosts/here", "/hosts/here/new", "/instances", "/jobs", "/builds", "/memory?model=tiny", "/library",
          "/benchmarks", "/logs", "/settings")  # fmt: skip
@@ -35,8 +41,18 @@ def inventory(instance_root, tmp_path_factory):
     models = {"llama_models": {"tiny": {"source": "builtin:tiny"}}}
     folder = tmp_path_factory.mktemp("panel") / "inventory"
     folder.mkdir()
-    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": {"here": {**local, **mine, **models}}}}))
+    away = {"ansible_host": "127.0.0.1", "ansible_port": free_port()}
+    hosts = {"here": {**local, **mine, **models}, "away": away}
+    (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
     return folder
+
+
+@pytest.fixture(scope="module")
+def eight_b(inventory):
+    """The path of a model of 8 billion parameters, as far as a plan looks at it: a sparse file with its geometry."""
+    found, path = recorded.models()["llama3.1-8b"], inventory.parent / "Llama-3.1-8B.gguf"
+    sparse.write(str(path), found["metadata"], recorded.unpack(found["tensors"]))
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +97,7 @@ def test_every_page_fits_its_width(people, size):
         person.fits()
     person.at("/")
     expect(person.row("hosts", "here")).to_contain_text("connected")
+    expect(person.row("What needs a human", "away", "not connected")).to_be_visible()
 
 
 def test_the_keyboard_is_enough(people):
@@ -94,13 +111,17 @@ def test_the_keyboard_is_enough(people):
     expect(page.locator("#shortcuts")).to_be_visible()
 
 
-def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(people, panel, inventory):
+def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(people, panel, inventory, eight_b):
     """Made at 1440 pixels, changed while the panel is killed, removed at 390 pixels."""
     wide, narrow, port = people["wide"], people["narrow"], free_port()
     page = wide.at("/hosts/here/new")
     page.get_by_label("Name", exact=True).fill("chat")
     page.get_by_label("Model", exact=True).fill("no-such-model")
     expect(page.locator(".plan")).to_contain_text("no plan")
+    page.get_by_label("Model", exact=True).fill(str(eight_b))
+    page.get_by_label("Context (tokens)").fill("32768")
+    expect(page.locator(".plan pre.code")).to_contain_text("--ctx-size 32768")
+    wide.picture("form")
     page.get_by_label("Model", exact=True).fill("tiny")
     page.get_by_label("Port", exact=True).fill(str(port))
     page.get_by_label("Context (tokens)").fill("512")
@@ -108,7 +129,6 @@ def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(pe
         re.compile(rf"llama-server .*--port {port} .*--ctx-size 512 ")
     )
     expect(page.locator(".plan .tag").first).to_have_text("fits")
-    wide.picture("form")
     wide.press("Preview")
     dialog = page.locator(".q-dialog")
     expect(dialog).to_contain_text("host_vars/here/llama_panel.yml")
@@ -120,6 +140,9 @@ def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(pe
     expect(wide.state).to_have_text("ready")
     expect(wide.content).to_contain_text("tokens/s")
     expect(wide.content.locator("pre.code").first).to_contain_text("--ctx-size 512")
+    wide.at("/")
+    expect(wide.row("instances", "chat")).to_contain_text("ready")
+    wide.picture("fleet")
 
     page = narrow.at("/logs?host=here&instance=chat")
     expect(page.locator(".lines .line").filter(has_text="listening on")).to_be_visible()
@@ -178,9 +201,9 @@ def test_what_somebody_types_is_text_wherever_it_appears(people):
     assert page.locator("#content img").count() == 0
 
 
-def test_what_fits_is_drawn_and_the_theme_stays(people):
+def test_what_fits_is_drawn_and_the_theme_stays(people, eight_b):
     person = people["wide"]
-    page = person.at("/memory?model=tiny&host=here")
+    page = person.at(f"/memory?model={eight_b}&host=here&ctx=65536")
     expect(person.state).to_have_text("fits on 1 of 1")
     expect(page.locator("pre.code").last).to_contain_text("fits")
     person.picture("memory")
