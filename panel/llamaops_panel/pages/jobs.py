@@ -5,6 +5,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
@@ -12,7 +15,7 @@ from nicegui import ui
 from . import events, layout, parts, text
 from .grid import Grid, Row, column
 from .layout import View
-from .logview import LogView
+from .logview import Line, LogView
 
 if TYPE_CHECKING:
     from ..panel import Panel
@@ -28,6 +31,7 @@ COLUMNS = (
     column("summary", "Result", "wide"),
 )
 _PAGE = 100
+_SO_FAR = 0.2  # seconds without an event, after which a download has what there is
 
 
 def build(panel: Panel) -> None:
@@ -122,7 +126,7 @@ class Page:
         with parts.Box(classes="headline").style("margin: 14px 0 4px"):
             parts.heading("What happens")
             self.whole = ui.checkbox("everything that Ansible says", on_change=self._again)
-        self.log = LogView(f"job-{self.id}", tall=True)
+        self.log = LogView(f"job-{self.id}", tall=True, whole=self._whole)
         self._head()
         layout.run(self._follow())
 
@@ -153,6 +157,15 @@ class Page:
         await events.follow(self.view, self.id, self.log, self.progress, all_of_it=lambda: bool(self.whole.value))
         ticking.cancel()
         self._head()
+
+    async def _whole(self) -> AsyncIterator[list[Line]]:
+        """All that Ansible has said so far."""
+        found = self.view.panel.jobs.events(self.id)
+        with contextlib.suppress(TimeoutError, StopAsyncIteration):  # of one that runs no more is there
+            while True:
+                async with asyncio.timeout(_SO_FAR):
+                    event = await anext(found)
+                yield events.lines(event)
 
     def _again(self) -> None:
         self.log.reset()

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from ..fleet.host import HostError
 from . import layout, parts, text
 from .layout import View
 from .logview import Line, LogView, line
@@ -53,7 +55,7 @@ class Page:
         if not self.instance:
             parts.note("Choose an instance. The log of a build or of any other job is on the page of that job.")
             return
-        self.log = LogView(f"{self.host}-{self.instance}", tall=True)
+        self.log = LogView(f"{self.host}-{self.instance}", tall=True, whole=self._whole)
         layout.run(self._follow())
 
     def _go(self, which: str | None = None, since: str | None = None) -> None:
@@ -84,6 +86,22 @@ class Page:
             self.log.append([shown(item) for item in found])
             if found and found[-1].get("cursor"):
                 self.cursor = str(found[-1]["cursor"])
+
+    async def _whole(self) -> AsyncIterator[list[Line]]:
+        """All lines that the host keeps; a stream that breaks is asked for the rest."""
+        cursor, before = "", None
+        while cursor != before:
+            asked = {"name": self.instance, "follow": False, "lines": -1} | ({"after": cursor} if cursor else {})
+            before = cursor
+            try:
+                async for said in self.view.panel.fleet.follow(self.host, "logs", **asked):
+                    found = text.rows_of(said, "lines")
+                    yield [shown(item) for item in found]
+                    cursor = str(found[-1].get("cursor") or "") if found else cursor
+                return
+            except HostError:
+                if cursor == before:
+                    raise
 
     def _state(self, word: str, tone: str, title: str = "") -> None:
         if self.tags.is_deleted:

@@ -111,7 +111,9 @@ def test_the_keyboard_is_enough(people):
     expect(page.locator("#shortcuts")).to_be_visible()
 
 
-def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(people, panel, inventory, eight_b):
+def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(
+    people, panel, inventory, eight_b, instance_root
+):
     """Made at 1440 pixels, changed while the panel is killed, removed at 390 pixels."""
     wide, narrow, port = people["wide"], people["narrow"], free_port()
     page = wide.at("/hosts/here/new")
@@ -147,6 +149,10 @@ def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(pe
     page = narrow.at("/logs?host=here&instance=chat")
     expect(page.locator(".lines .line").filter(has_text="listening on")).to_be_visible()
     narrow.fits()
+    log = instance_root / "supervisor" / "llama-chat.log"
+    log.with_suffix(".log.1").write_text("the oldest line\n")
+    saved = narrow.download("Download")
+    assert saved[0] == "the oldest line" and len(saved) > len(log.read_text().splitlines())
 
     page = narrow.at("/instances/here/chat/edit")
     other = wide.at("/instances/here/chat/edit")
@@ -165,6 +171,7 @@ def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(pe
     narrow.ends()
     expect(page.locator(".lines .line").first).to_contain_text("▸")
     expect(page.locator(".lines .line").last).to_contain_text("end:")
+    assert "ok here: Keep their names" in "\n".join(narrow.download("Download"))
     assert written(inventory)["chat"] == {"model": "tiny", "port": port, "ctx_size": 1024, "options": {"cache_ram": 64}}
     narrow.at("/instances/here/chat")
     expect(narrow.content.locator("pre.code").first).to_contain_text("--cache-ram 64")

@@ -4,8 +4,8 @@ import { h } from "vue";
 const KEPT = 5000;
 
 export default {
-  props: { label: String, tall: Boolean },
-  emits: ["pause"],
+  props: { label: String, tall: Boolean, whole: Boolean },
+  emits: ["save"],
   data() {
     return { paused: false, count: 0, missed: 0 };
   },
@@ -81,7 +81,7 @@ export default {
           onInput: (event) => this.search(event.target.value),
         }),
         h("button", { type: "button", class: "act", "aria-pressed": String(this.paused), onClick: () => this.toggle() }, label),
-        h("button", { type: "button", class: "act", onClick: () => this.save(this.label.replace(/[^\w.-]+/g, "-") + ".log") }, "Download"),
+        h("button", { type: "button", class: "act", onClick: () => (this.whole ? this.$emit("save") : this.save(this.label.replace(/[^\w.-]+/g, "-") + ".log")) }, "Download"),
         h("span", { class: "count" }, `${this.count} lines`),
       ]),
       h("div", { ref: "box", class: "lines", role: "log", tabindex: "0", "aria-label": this.label }),

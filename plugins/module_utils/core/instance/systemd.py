@@ -195,7 +195,7 @@ class Systemd:
     def entries(self, name: str, lines: int, after: str, since: str, follow: bool) -> list[str]:
         """The command that prints the log as JSON, an entry a line: the last ones, or those after a cursor."""
         scope = [] if self.scope == "system" else ["--user"]
-        where = [f"--after-cursor={after}", "--lines=all"] if after else [f"--lines={lines}"]
+        where = [f"--after-cursor={after}", "--lines=all"] if after else [f"--lines={'all' if lines < 0 else lines}"]
         where += [f"--since={since}"] if since else []
         fields = ["--output=json", "--output-fields=MESSAGE,PRIORITY", "--all", "--no-pager", "--quiet"]
         return ["journalctl", *scope, *self._of(name), *fields, *where, *(["--follow"] if follow else [])]

@@ -65,7 +65,7 @@ def _parser(version: str) -> argparse.ArgumentParser:
     plan.add_argument("--allow", action="append", default=[], help="a rung of the ladder, see docs/planning.md")
     logs = commands.add_parser("logs", help="the log of an instance")
     logs.add_argument("name")
-    logs.add_argument("--lines", type=int, default=100)
+    logs.add_argument("--lines", type=int, default=100, help="-1 for all")
     logs.add_argument("--since", default="", help="a time such as '10 min ago'")
     logs.add_argument("--follow", action="store_true", help="go on with what comes")
     probe = commands.add_parser("probe", help="have an instance give one real answer")

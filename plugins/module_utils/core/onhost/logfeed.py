@@ -22,7 +22,8 @@ from ..instance.supervisor import Supervisor
 from ..instance.systemd import Systemd
 from .lines import Splitter
 
-MOST = 5000  # lines of the past that are told
+MOST = 5000  # lines of the past that are told, where not all are wanted
+ALL = -1
 _LONGEST = 16 << 10  # characters of a line
 _BATCH = 200
 _PAUSE = 0.3  # seconds between two looks at a file
@@ -40,13 +41,14 @@ def feed(
 
     `at` is in seconds since the epoch, None where the log has no times.
 
+    :param lines: how many of the past; -1 for all that are kept.
     :param since: a time as systemd.time(7) has it, or empty.
     :param follow: go on until `stop` is set.
     :raises InvalidInput: no such instance, or a cursor or a time that is none.
     """
     if name not in manager.managed():
         raise InvalidInput(f"There is no instance {name!r} here.", f"There are: {', '.join(manager.managed())}.")
-    count = min(max(lines, 0), MOST)
+    count = ALL if lines < 0 else min(lines, MOST)
     if isinstance(manager, Systemd):
         if after and not _JOURNAL_CURSOR.fullmatch(after):
             raise InvalidInput("That is no cursor of a journal.", "Leave it out to begin with the last lines.")
@@ -148,6 +150,8 @@ def _start(path: str, lines: int, after: str) -> tuple[int, int]:
         if not said:
             raise InvalidInput("That is no cursor of a log file.", "Leave it out to begin with the last lines.")
         return int(said[1]), int(said[2])
+    if lines == ALL:
+        return _inode(max(glob.glob(glob.escape(path) + ".[0-9]*"), key=_number, default=path)), 0
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
@@ -187,11 +191,17 @@ def _numbered(path: str, inode: int) -> str | None:
     return next((name for name in (path, *glob.glob(glob.escape(path) + ".[0-9]*")) if _inode(name) == inode), None)
 
 
+def _number(path: str) -> int:
+    """The age of a rotated file."""
+    tail = path.rpartition(".")[2]
+    return int(tail) if tail.isdigit() else 0
+
+
 def _newer(path: str, found: str) -> int | None:
     """The inode of the file that was begun after a rotated one; None for the newest."""
     if found == path:
         return None
-    number = int(found.rpartition(".")[2])
+    number = _number(found)
     return _inode(f"{path}.{number - 1}" if number > 1 else path) or None
 
 
