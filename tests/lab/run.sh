@@ -37,26 +37,23 @@ tests/lab/image.sh bookworm &
 tests/lab/image.sh trixie
 wait $!
 
-lane() ( # NUMBER SCENARIO... - one after the other, in a lab of its own
+lane() ( # NUMBER - one scenario after the other that nobody has taken yet, in a lab of its own
   export LAB=llab$1 LAB_SUBNET=10.231.$((6 + $1)) LAB_STATE=/var/tmp/llab$1
   trap '"$LAB_SH" down' EXIT
   "$LAB_SH" up
-  for scenario in "${@:2}"; do
+  for scenario in "${scenarios[@]}"; do
+    mkdir "$logs/$scenario" 2>/dev/null || continue
     status=0
     "$LAB_SH" gw molecule test --scenario-name "$scenario" >"$logs/$scenario.log" 2>&1 || status=$?
-    echo "$status" >"$logs/$scenario.end"
+    echo "$status" >"$logs/$scenario/end"
   done
 )
 
 # two side by side: most of the time a scenario waits
 [ $# -gt 0 ] || mapfile -t scenarios < <(basename -a extensions/molecule/*/)
 [ $# = 0 ] || scenarios=("$@")
-lanes=() first=() second=()
-for number in "${!scenarios[@]}"; do
-  if ((number % 2)); then second+=("${scenarios[number]}"); else first+=("${scenarios[number]}"); fi
-done
-lane 1 "${first[@]}" & lanes+=($!)
-[ ${#second[@]} = 0 ] || { lane 2 "${second[@]}" & lanes+=($!); }
+lane 1 & lanes=($!)
+[ ${#scenarios[@]} = 1 ] || { lane 2 & lanes+=($!); }
 wait "${lanes[@]}" || true
 
 passed=0 failed=0
@@ -64,7 +61,7 @@ for scenario in "${scenarios[@]}"; do
   said=$(grep -E '[0-9]+ (passed|failed|error)' "$logs/$scenario.log" | tail -n 1 | tr -d '=' || true)
   good=$(grep -oE '[0-9]+ passed' <<<"$said" | cut -d' ' -f1 || true) bad=$(grep -oE '[0-9]+ failed' <<<"$said" | cut -d' ' -f1 || true)
   passed=$((passed + ${good:-0}))
-  if [ "$(cat "$logs/$scenario.end" 2>/dev/null)" = 0 ] && [ "${good:-0}" -gt 0 ]; then
+  if [ "$(cat "$logs/$scenario/end" 2>/dev/null)" = 0 ] && [ "${good:-0}" -gt 0 ]; then
     echo "ok      $scenario: $said"
   else
     failed=$((failed + (${bad:-0} > 0 ? bad : 1)))
