@@ -26,6 +26,7 @@ extends_documentation_fragment:
   - llamaops.llama_cpp.attributes
   - llamaops.llama_cpp.attributes.action_group
   - llamaops.llama_cpp.root
+  - llamaops.llama_cpp.bundle
 attributes:
   idempotent:
     support: partial
@@ -67,7 +68,10 @@ options:
         description: The full commit that O(source.ref) must mean. This is checked when the tree is fetched.
         type: str
       path:
-        description: A file on the host, in place of O(source.url). For V(archive), V(sdist) and V(artifact).
+        description:
+          - A file on the host, in place of O(source.url). For V(archive), V(sdist) and V(artifact).
+          - Where neither is said and there is a O(bundle), it is the file of the bundle that O(source.build) or O(source.checksum) names, or its only one.
+            Say O(source.build) if the bundle shall not be needed any more once the build is here.
         type: path
       checksum:
         description:
@@ -294,6 +298,16 @@ EXAMPLES = r"""
       type: artifact
       url: https://mirror.example.org/llama/0.5.0-a832db0-cpu-0a1b2c3d.tar.gz
       checksum: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+
+- name: On a host without a network, from a folder that was brought there
+  llamaops.llama_cpp.llama_build:
+    root: /opt/llama
+    source:
+      type: artifact
+      build: 0.5.0-a832db0-cpu-0a1b2c3d
+    bundle:
+      path: /media/usb/llama-bundle
+      sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 
 - name: For the NVIDIA GPUs of this host
   llamaops.llama_cpp.llama_build:

@@ -24,6 +24,8 @@ from ..core.command import ended_by_sigterm
 from ..core.host import gpu
 from ..core.progress import Progress
 from ..core.tree import Tree
+from .llama_bundle import BUNDLE_ARGUMENTS
+from .llama_bundle import given as given_bundle
 from .module import ROOT_ARGUMENTS, need_libraries
 
 _SOURCE: dict[str, dict[str, Any]] = {
@@ -38,6 +40,7 @@ _SOURCE: dict[str, dict[str, Any]] = {
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {
     **ROOT_ARGUMENTS,
+    **BUNDLE_ARGUMENTS,
     "source": {"type": "dict", "options": _SOURCE, "default": {}},
     "backend": {"type": "str", "choices": ["auto", *backend.ALL], "default": "auto"},
     "cpu": {"type": "str", "choices": ["native", "baseline", "portable"], "default": "native"},
@@ -92,7 +95,7 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     gate = params["speed_gate"]
     given["gate"] = Gate(gate["model"], gate["min_speed_ratio"], gate["rounds"]) if gate else None
     given["refused"] = tuple(recipe.check_build_id(name) for name in params["refused"])
-    request = Request(source.read(params["source"]), artifacts=tuple(params["artifacts"] or ()), **given)
+    request = Request(_source(module, tree), artifacts=tuple(params["artifacts"] or ()), **given)
     progress = Progress(tree, params["job"])
     try:
         with ended_by_sigterm():
@@ -106,6 +109,21 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     if known is not None and outcome.build and not module.check_mode and outcome.build.id not in known:
         result["artifact"] = asdict(artifact.pack(tree, outcome.build))
     return result
+
+
+def _source(module: AnsibleModule, tree: Tree) -> source.Source:
+    """Where llama.cpp comes from: in the bundle, if there is one and nothing else says where.
+
+    A build that is here needs no bundle, which may be gone by then.
+    """
+    given = {key: value for key, value in module.params["source"].items() if value is not None}
+    here = any(build.id == given.get("build") and build.whole() for build in builds.list_builds(tree))
+    elsewhere = given.get("type", "git") == "git" or {"url", "path"} & set(given)
+    bundle = None if here or elsewhere else given_bundle(module)
+    if bundle:
+        path, checksum = bundle.artifact(given.get("build"), given.get("checksum"))
+        given.update(path=path, checksum=checksum)
+    return source.read(given)
 
 
 def _need_libraries(module: AnsibleModule, tree: Tree) -> None:

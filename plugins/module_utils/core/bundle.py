@@ -67,6 +67,26 @@ class Bundle:
         """The names of its files below `models`, `wheels` or `artifacts`, with that folder."""
         return sorted(name for name in self.said["files"] if name.startswith(f"{part}/"))
 
+    def artifact(self, build: str | None = None, checksum: str | None = None) -> tuple[str, str]:
+        """The path and the SHA-256 of a packed build or source: the one that is meant, or the only one.
+
+        :param build: id of a build, in the file of that name. :param checksum: its SHA-256.
+        :raises Prerequisite: there is none, or there are several.
+        """
+        there = {name: str(self.said["files"][name]["sha256"]) for name in self.files(ARTIFACTS)}
+        found = [
+            name
+            for name, digest in there.items()
+            if build in (None, os.path.basename(name)[: -len(".tar.gz")]) and checksum in (None, digest)
+        ]
+        if len(found) != 1:
+            meant = build or checksum or "one artifact"
+            raise Prerequisite(
+                f"The bundle {self.folder} should have {meant} and has {', '.join(sorted(there)) or 'no artifact'}.",
+                "Say with source.build or source.checksum which is meant, or write the bundle with it in artifacts.",
+            )
+        return os.path.join(self.folder, found[0]), there[found[0]]
+
     def take(self, name: str, target: str) -> None:
         """Copy a file to a path that only its reader can write.
 

@@ -9,7 +9,9 @@ import os
 import shutil
 
 import pytest
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bundle
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import artifact, builds, recipe
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.bundle import Wanted
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.files import sha256_of, write_json
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
 from building_runs import run_build
@@ -67,6 +69,30 @@ def test_the_life_of_an_artifact(made, root, build):
     assert not build(source=source(made["artifact"]))["changed"]
     assert not build(source={**source({"path": None, "sha256": "1" * 64}), "build": made["build_id"]})["changed"]
     assert names(root / "builds") == [made["build_id"]]
+
+
+def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_path):
+    packed = made["artifact"]["path"].replace("artifact.tar.gz", f"{made['build_id']}.tar.gz")
+    os.rename(made["artifact"]["path"], packed)
+    folder = tmp_path / "bundle"
+    sha256 = bundle.write(Tree(str(tmp_path / "builder"), "user"), str(folder), Wanted(artifacts=(packed,)))
+    given = {
+        "source": {"type": "artifact", "build": made["build_id"]},
+        "bundle": {"path": str(folder), "sha256": sha256},
+    }
+    inside = folder / "artifacts" / os.path.basename(packed)
+    whole = inside.read_bytes()
+    inside.write_bytes(whole[:-1])
+    spoiled = build(**given)
+    assert spoiled["failed"] and "has the SHA-256" in spoiled["msg"], spoiled
+    other = build(**{**given, "source": {"type": "artifact", "build": "9.9.9-0000000-cpu-00000000"}})
+    assert other["failed"] and f"has artifacts/{made['build_id']}.tar.gz" in other["msg"], other
+    assert not names(root / "builds")
+    inside.write_bytes(whole)
+    first = build(**given)
+    assert (first["changed"], first["received"], first["active"]) == (True, True, made["build_id"]), first
+    shutil.rmtree(folder)
+    assert not build(**given)["changed"]
 
 
 def test_a_host_that_compiled_it_asks_for_nothing(made, build):

@@ -143,3 +143,20 @@ def test_what_cannot_be_bundled(tree, folder, tmp_path):
     with pytest.raises(InvalidInput, match="There is no file"):
         bundle.write(tree, folder, Wanted(artifacts=("/nowhere/x",)))
     assert not os.path.exists(folder)
+
+
+def test_a_packed_build_is_found_by_its_name_its_bytes_or_as_the_only_one(tree, folder, tmp_path):
+    one, other = (tmp_path / f"0.5.0-{name}-cpu-0a1b2c3d.tar.gz" for name in ("a832db0", "1f2e3d4"))
+    one.write_bytes(b"one")
+    other.write_bytes(b"other")
+    alone = bundle.read(folder, bundle.write(tree, folder, Wanted(artifacts=(str(one),))))
+    hashed = hashlib.sha256(b"one").hexdigest()
+    assert alone.artifact() == (f"{folder}/artifacts/{one.name}", hashed)
+    both = bundle.read(folder, bundle.write(tree, folder, Wanted(artifacts=(str(one), str(other)))))
+    assert both.artifact("0.5.0-a832db0-cpu-0a1b2c3d") == both.artifact(checksum=hashed) == alone.artifact()
+    for asked in ({}, {"build": "0.5.0-0000000-cpu-0a1b2c3d"}, {"checksum": "0" * 64}):
+        with pytest.raises(Prerequisite, match=f"has artifacts/{other.name}, artifacts/{one.name}"):
+            both.artifact(**asked)
+    none = bundle.read(folder, bundle.write(tree, folder, Wanted()))
+    with pytest.raises(Prerequisite, match="has no artifact"):
+        none.artifact()

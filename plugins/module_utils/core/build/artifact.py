@@ -76,7 +76,7 @@ def find(known: Sequence[Build], source: Source) -> Build | None:
     """The whole build that an artifact would bring: the one with its id, or the one that it brought before."""
     for build in known:
         said = read_json(os.path.join(build.folder, RECEIVED))
-        brought = isinstance(said, dict) and said.get("sha256") == source.checksum
+        brought = source.checksum is not None and isinstance(said, dict) and said.get("sha256") == source.checksum
         if (build.id == source.build or brought) and build.whole():
             return build
     return None

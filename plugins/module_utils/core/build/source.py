@@ -85,7 +85,8 @@ def read(given: Mapping[str, Any]) -> Source:
         raise InvalidInput("source.type archive needs either source.url or source.path.")
     if kind == "archive" and "url" in options and "checksum" not in options:
         raise InvalidInput("source.url of an archive needs source.checksum, its SHA-256.")
-    if kind == "artifact" and ("checksum" not in options or {"url", "path"} <= set(options)):
+    places = {"url", "path"} & set(options)
+    if kind == "artifact" and ("checksum" not in options and (places or "build" not in options) or len(places) > 1):
         raise InvalidInput("source.type artifact needs source.checksum, its SHA-256, and source.url or source.path.")
     if "build" in options:
         check_build_id(options["build"])
