@@ -16,6 +16,14 @@ from .elf import Elf
 
 DRIVER = ("libcuda.so.", "libnvidia-")
 """Libraries that come with NVIDIA's driver and never with a build."""
+PACKAGES = {
+    "libgomp.so.1": "apt: libgomp1, dnf: libgomp, pacman: gcc-libs, zypper: libgomp1",
+    "libstdc++.so.6": "apt: libstdc++6, dnf: libstdc++, pacman: gcc-libs, zypper: libstdc++6",
+    "libgcc_s.so.1": "apt: libgcc-s1, dnf: libgcc, pacman: gcc-libs, zypper: libgcc_s1",
+    "libssl.so.3": "apt: libssl3 or libssl3t64, dnf: openssl-libs, pacman: openssl, zypper: libopenssl3",
+    "libvulkan.so.1": "apt: libvulkan1, dnf: vulkan-loader, pacman: vulkan-icd-loader, zypper: libvulkan1",
+}
+"""What brings the libraries that a build takes from the distribution."""
 _DEFAULT = ("lib64", "usr/lib64", "lib", "usr/lib", "lib/*-linux-gnu", "usr/lib/*-linux-gnu", "usr/local/lib")
 _LOADERS = ("ld-linux", "ld64.so", "linux-vdso")
 
@@ -28,9 +36,10 @@ def require(folder: str, driver: bool, root: str = "/") -> None:
     """
     lacking = missing(folder, driver, root)
     if lacking:
+        known = [f"{name} ({package})" for name, package in PACKAGES.items() if any(name in said for said in lacking)]
         raise NotProven(
             f"On this host the build does not find all its libraries: {'; '.join(lacking)}.",
-            "Install them, or build for this distribution (for CUDA: cuda_runtime: bundle).",
+            f"Install {', '.join(known) or 'them'}, or build for this distribution (for CUDA: cuda_runtime: bundle).",
             missing=lacking,
         )
 

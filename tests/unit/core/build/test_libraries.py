@@ -67,6 +67,22 @@ def test_a_library_that_is_missing_is_named_with_its_user(made, tmp_path):
         libraries.require(str(tmp_path / "copy"), driver=True)
 
 
+def test_the_package_of_a_missing_library_is_named(tmp_path):
+    cc(tmp_path / "bin" / "libgomp.so.1", "int omp(void){return 1;}", "-shared", "-fPIC", "-Wl,-soname,libgomp.so.1")
+    cc(
+        tmp_path / "bin" / "libuser.so",
+        "int omp(void);int f(void){return omp();}",
+        "-shared",
+        "-fPIC",
+        str(tmp_path / "bin/libgomp.so.1"),
+    )
+    os.unlink(tmp_path / "bin" / "libgomp.so.1")
+    with pytest.raises(NotProven) as raised:
+        libraries.require(str(tmp_path), driver=False, root=str(tmp_path / "empty"))
+    assert "libgomp.so.1 (for libuser.so)" in str(raised.value)
+    assert "libgomp.so.1 (apt: libgomp1, dnf: libgomp," in raised.value.remedy
+
+
 def test_an_older_library_lacks_a_version(made, tmp_path):
     subprocess.run(["cp", "-a", made, tmp_path / "copy"], check=True)
     old = tmp_path / "copy/lib/libnew.so.1"
