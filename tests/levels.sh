@@ -9,7 +9,7 @@ run() {
   case $1 in
     static) tests/static.sh ;;
     unit) pytest -q tests/unit ;;
-    integration) pytest tests/integration --durations=5 ;;
+    integration) pytest -n 2 --dist loadfile tests/integration --durations=5 ;; # most of the time a test waits
     lab) tests/lab/run.sh ;; # 77: cannot run here
     *) echo "unknown level: $1"; return 2 ;;
   esac

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -69,7 +70,10 @@ def built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     root = Path(os.environ.get("LLAMAOPS_TEST_ROOT") or os.path.join(cache, "llamaops-test", "root"))
     argv = ["ansible-playbook", "-i", "localhost,", str(REPOSITORY / "tests" / "built.yml")]
-    done = ansible(tmp_path_factory.mktemp("build"), argv, {**LOCAL, "root": str(root)}, False, False, {})
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with open(f"{root}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of the workers of pytest one builds, and the others wait
+        done = ansible(tmp_path_factory.mktemp("build"), argv, {**LOCAL, "root": str(root)}, False, False, {})
     if done.rc:
         pytest.fail(f"There is no build to test with: {done.messages or done.output}")
     return root
