@@ -39,7 +39,7 @@ def test_a_play_that_is_killed_leaves_the_compile_at_work_and_the_next_one_watch
         second = pool.submit(play, plays, {"begun": str(marks[1]), "llama_progress_every": 1})
         while not marks[1].exists():
             time.sleep(0.1)
-        time.sleep(5)
+        time.sleep(10)  # the second play must come to look at it
         flag.touch()
         done = second.result()
     assert done.rc == 0 and done.result("llama_build")["compiled"], done.output

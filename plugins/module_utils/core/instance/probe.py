@@ -37,7 +37,7 @@ _PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: the certificate itself is
 
 
 class ProbeError(Exception):
-    """The server answered with an error (`status` is its HTTP status), or not in time (0); the text says which."""
+    """An answer that is an error (`status` is HTTP's; 403 also for a socket that is not ours to use), or none (0)."""
 
     def __init__(self, text: str, status: int = 0) -> None:
         super().__init__(text)
@@ -60,7 +60,7 @@ def request(url: str, path: str, body: Any = None, key: str | None = None, timeo
         answer = connection.getresponse()
         text = answer.read(_LARGEST_ANSWER + 1)
     except (OSError, http.client.HTTPException) as exc:
-        raise ProbeError(f"{url}{path}: {exc or type(exc).__name__}") from exc
+        raise ProbeError(f"{url}{path}: {exc or type(exc).__name__}", isinstance(exc, PermissionError) * 403) from exc
     finally:
         connection.close()
     if len(text) > _LARGEST_ANSWER:

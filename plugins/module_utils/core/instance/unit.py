@@ -133,7 +133,9 @@ def _when_ready(launch: Launch, system: bool) -> list[str]:
     if launch.head:
         return [f"{keep} --wait {launch.start_timeout}"]
     probe = f"{launch.probe} {launch.instance.url} --wait {launch.start_timeout}"
-    return [probe, *([keep] if launch.workers and system else [])]
+    # its umask would keep a socket for its own user, who is nobody else: it is for this host, as a port on loopback is
+    opened = [f"/bin/chmod 0666 {_quoted(launch.instance.socket)}"] if launch.instance.socket and system else []
+    return [probe, *opened, *([keep] if launch.workers and system else [])]
 
 
 def _backoff(version: int) -> list[str]:

@@ -163,7 +163,8 @@ def test_a_socket_gets_a_folder_and_is_cleared_before_a_start(launch):
     text = unit.render(replace(launch, instance=chat), "system")
     assert "\nRuntimeDirectory=llama-chat\n" in text
     assert "\nExecStartPre=/bin/rm -f /run/llama-chat/api.sock\nExecStart=" in text
-    assert f"\nExecStartPost={launch.probe} unix:/run/llama-chat/api.sock --wait 90\n" in text
+    opened = "\nExecStartPost=/bin/chmod 0666 /run/llama-chat/api.sock\n"  # the watchdog is another user
+    assert f"\nExecStartPost={launch.probe} unix:/run/llama-chat/api.sock --wait 90{opened}" in text
     assert "RuntimeDirectory" not in unit.render(launch, "system")
 
 
