@@ -38,8 +38,8 @@ options:
       kind:
         description:
           - V(server) answers chats and completions, V(embedding) computes embeddings, V(rerank) sorts documents by a question,
-            V(router) serves several models, each started when somebody asks for it. Default is V(server).
-          - V(transformers) is refused by this release.
+            V(router) serves several models, each started when somebody asks for it, V(transformers) runs the service that the role
+            P(llamaops.llama_cpp.llama_reranker#role) brings, for rerankers and embedding models of that library. Default is V(server).
         type: str
         choices: [server, embedding, rerank, router, transformers]
       state:
