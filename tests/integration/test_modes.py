@@ -173,6 +173,13 @@ def test_a_mode_starts_answers_keeps_its_key_and_can_be_read(deployed, mode):
     assert KEY not in str(deployed) + Path(shown["unit"]).read_text()
 
 
+@pytest.mark.parametrize("mode", MODES)
+def test_the_memory_of_a_mode_lies_where_it_was_planned(deployed, mode):
+    found = deployed[mode]
+    assert (found["residency"], found["residency_reasons"]) == ("verified", [])
+    assert found["actual"]["host"]["process"] > 0
+
+
 def test_what_drafts_bring_is_reported(deployed):
     found = deployed["draft"]["proof"]["speculation"]
     assert found["accepted"] == found["drafted"] > 0  # a model agrees with itself

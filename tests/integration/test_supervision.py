@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 import threading
 import time
@@ -64,6 +66,18 @@ def test_a_key_is_changed_between_two_requests_not_within_one(site, port):
     assert rotated["instances"]["chat"]["actions"] == ["keys", "restart"]
     assert answers[0][0] == 200 and answers[0][1]["tokens_predicted"] == 3000
     assert (ask(port, old)[0], ask(port, new)[0]) == (401, 200)
+
+
+def test_a_hang_is_shown_and_a_restart_cures_it(site, port, ansible_module):
+    """supervisord has no timers, so no watchdog: whoever asks is told, and has the way out."""
+    entry = chat(port, drain_timeout=0)
+    pid = site(entry)["instances"]["chat"]["pid"]
+    common = {"root": str(site.root), "scope": "user", "manager": "supervisor"}
+    os.kill(pid, signal.SIGSTOP)
+    seen = ansible_module("llama_instance_info", common)["instances"]["chat"]
+    assert (seen["state"], seen["pid"]) == ("silent", pid)
+    cured = site({**entry, "state": "restarted"})["instances"]["chat"]
+    assert cured["pid"] not in (0, pid) and ask(port, "")[0] == 200
 
 
 def test_the_log_is_json_since_the_last_start_with_the_reason(site, port, ansible_module):

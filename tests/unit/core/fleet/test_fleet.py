@@ -175,6 +175,20 @@ def test_haproxy_queues_before_the_slots_and_goes_by_the_front_of_an_instance():
     assert "    server beta:chat 10.0.0.7:9000 check maxconn 1\n" in lines
 
 
+def test_tls_is_said_in_every_export_and_a_socket_stands_in_none():
+    secure = {**OPEN, "port": 8081, "tls": {"cert": "/etc/tls/a.pem", "key": "/etc/tls/a.key"}}
+    socket = {**{key: value for key, value in OPEN.items() if key != "port"}, "bind": "/run/llama-sock/llama.sock"}
+    rows = exported(alpha={"instances": {"safe": secure, "sock": socket}, "there": {}})
+    shown = {row["instance"]: row["endpoint"] for row in rows}
+    assert shown == {"safe": "https://10.0.0.5:8081", "sock": "unix:/run/llama-sock/llama.sock"}
+    (target,) = exports.prometheus(rows)
+    assert (target["labels"]["__scheme__"], target["targets"]) == ("https", ["10.0.0.5:8081"])
+    (model,) = exports.litellm(rows)["model_list"]
+    assert model["litellm_params"]["api_base"] == "https://10.0.0.5:8081/v1"
+    proxied = exports.haproxy(rows)
+    assert "server alpha:safe 10.0.0.5:8081 check maxconn 4 ssl verify required" in proxied and "sock" not in proxied
+
+
 @pytest.mark.parametrize(("slots", "said"), [(3, " maxconn 3\n"), (None, " check\n")])
 def test_slots_that_the_plan_chose_are_those_of_the_host(slots, said):
     auto = {**OPEN, "parallel": "auto"}
