@@ -4,12 +4,16 @@
 #
 #   make demo          bring up a small model on this computer and talk to it
 #   make demo-down     stop it and remove its services (MODEL=owner/repo:QUANT make demo: a real model)
+#   make panel         the fleet of INVENTORY (inventory.example/demo.yml) in a browser, on this computer
+#   make panel-user    let somebody in: NAME=ann make panel-user
 #   make test          every test level; or one of: make static unit integration lab
 #   make clean         remove what these commands made in the checkout
 
 PYTHON ?= python3
 VENV := .venv
 CONTROLLER := .build/controller
+PANEL := .build/panel
+INVENTORY ?= inventory.example/demo.yml
 COLLECTION := .build/collections/ansible_collections/llamaops/llama_cpp
 REQUIREMENTS := $(wildcard requirements/*.txt roles/llama_runtime/files/requirements-*.txt)
 
@@ -18,7 +22,7 @@ export ANSIBLE_HOME ?= $(CURDIR)/.build/ansible
 unexport ANSIBLE_CONFIG
 
 LEVELS := static unit integration lab
-.PHONY: venv $(LEVELS) test demo demo-down clean pictures
+.PHONY: venv $(LEVELS) test demo demo-down panel panel-user pictures clean
 .DEFAULT_GOAL := test
 
 # ---- tests
@@ -55,6 +59,21 @@ demo: $(CONTROLLER)/.stamp $(COLLECTION)
 
 demo-down: $(CONTROLLER)/.stamp $(COLLECTION)
 	$(DEMO) playbooks/remove.yml
+
+# ---- the panel of this computer
+$(PANEL)/venv/.stamp: requirements/panel.txt requirements/controller.txt
+	$(PYTHON) -m venv $(PANEL)/venv
+	$(PANEL)/venv/bin/pip install --quiet --disable-pip-version-check -r requirements/panel.txt
+	touch $@
+
+panel panel-user: export PYTHONPATH := $(CURDIR)/.build/collections:$(CURDIR)/panel
+panel panel-user: $(PANEL)/venv/.stamp $(COLLECTION)
+panel:
+	@echo 'The first user is made by: NAME=ann make panel-user (it asks for a password; the first one is an admin)'
+	@$(PANEL)/venv/bin/python -m llamaops_panel serve --inventory $(INVENTORY) --state $(PANEL)/state
+
+panel-user:
+	@$(PANEL)/venv/bin/python -m llamaops_panel user add $(or $(NAME),$(USER)) --state $(PANEL)/state
 
 # ---- the checkout, where Ansible looks for a collection
 $(COLLECTION):
