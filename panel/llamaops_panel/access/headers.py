@@ -36,6 +36,8 @@ def answered(content_type: str, nonce: str, host: str, *, secure: bool, kept: bo
         headers["content-security-policy"] = PAGE_POLICY.format(nonce=nonce, socket=socket)
     else:
         headers["content-security-policy"] = DATA_POLICY
+    if content_type.startswith("application/json"):
+        headers["content-disposition"] = 'attachment; filename="answer.json"'  # never shown as a page
     if secure:
         headers["strict-transport-security"] = f"max-age={YEAR}"
     if not kept:

@@ -262,6 +262,8 @@ def test_every_answer_says_what_a_browser_may_do_with_it(served):
         assert "strict-transport-security" not in sent and "access-control-allow-origin" not in sent, path
         assert ("no-store" in sent.get("cache-control", "")) is (path != "asset"), path
         assert "server" not in sent, path
+        if "application/json" in sent.get("content-type", ""):
+            assert sent["content-disposition"].startswith("attachment"), path
         if "text/html" in sent.get("content-type", ""):
             scripts = re.search("script-src ([^;]*)", policy)
             assert scripts and "unsafe-inline" not in scripts[1] and "http" not in scripts[1], path
