@@ -46,5 +46,15 @@ def routes(app: FastAPI) -> APIRouter:
 def description(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for methods in found["paths"].values():
+            for operation in methods.values():
+                _refusals_are_json(operation["responses"])
         app.openapi_schema = found
     return app.openapi_schema
+
+
+def _refusals_are_json(responses: dict[str, Any]) -> None:
+    """Of routes that answer texts or streams too, which FastAPI describes by the kind of the good answer."""
+    for status, response in responses.items():
+        if status >= "400" and "content" in response:
+            response["content"] = {"application/json": next(iter(response["content"].values()))}

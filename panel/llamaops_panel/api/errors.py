@@ -38,6 +38,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
     404: {"model": Refused, "description": "There is no such thing"},
     409: {"model": Refused, "description": "It cannot be so as things stand"},
     413: {"model": Refused, "description": "The request is too long"},
+    422: {"model": Refused, "description": "A value is not of its kind, or cannot be"},
     429: {"model": Refused, "description": "Too many tries"},
     502: {"model": Refused, "description": "The host did not answer, or refused"},
     503: {"model": Refused, "description": "The panel cannot write its state"},
