@@ -20,10 +20,16 @@ def prepare(settings: Settings) -> None:
     os.environ["PATH"] = _first(programs, os.environ.get("PATH", os.defpath))
     os.environ["ANSIBLE_COLLECTIONS_PATH"] = _first(collections, os.environ.get("ANSIBLE_COLLECTIONS_PATH", ""))
     os.environ.setdefault("ANSIBLE_HOME", str(settings.state / "ansible"))
-    if settings.private_key is not None:
-        os.environ["ANSIBLE_PRIVATE_KEY_FILE"] = str(settings.private_key)
-    if settings.vault_password_file is not None:
-        os.environ["ANSIBLE_VAULT_PASSWORD_FILE"] = str(settings.vault_password_file)
+    os.environ.update(files(settings))
+
+
+def files(settings: Settings) -> dict[str, str]:
+    """The files of the settings as Ansible is told them."""
+    named = {
+        "ANSIBLE_PRIVATE_KEY_FILE": settings.private_key,
+        "ANSIBLE_VAULT_PASSWORD_FILE": settings.vault_password_file,
+    }
+    return {name: str(path) for name, path in named.items() if path is not None}
 
 
 def _first(folder: Path, path: str) -> str:

@@ -11,6 +11,7 @@ import os
 
 from prometheus_client import CollectorRegistry
 
+from . import environment
 from .access.access import Access
 from .audited import AuditedChanges, AuditedJobs
 from .fleet.fleet import Fleet
@@ -27,7 +28,7 @@ class Panel:
         self.store = Store(settings.database)
         self.access = Access(self.store, settings)
         inventory = [str(source) for source in settings.inventory]
-        self.fleet = Fleet(inventory, settings.project)
+        self.fleet = Fleet(inventory, settings.project, environment.files(settings))
         self.jobs = AuditedJobs(
             *(self.store.audit, settings.state / "jobs", self.store.jobs, inventory, settings.project),
             lambda: self.fleet.hosts,

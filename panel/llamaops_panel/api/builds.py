@@ -25,8 +25,9 @@ class BuildOut(BaseModel):
 
 
 class Capabilities(BaseModel):
-    """What the binaries of a build accept."""
+    """What the binaries of a build accept. build: its id."""
 
+    build: str
     document: dict[str, Any]
 
 
@@ -40,7 +41,9 @@ def routes(panel: Panel) -> APIRouter:
     @router.get("/hosts/{host}/capabilities")
     async def capabilities(by: Viewer, host: HostName, build: str = "active") -> Capabilities:
         known(panel, host)
-        return Capabilities(document=await panel.fleet.ask(host, "capabilities", build=build))
+        said = await panel.fleet.ask(host, "capabilities", build=build)
+        document = said.get("document")
+        return Capabilities(build=str(said.get("build", "")), document=document if isinstance(document, dict) else {})
 
     return router
 

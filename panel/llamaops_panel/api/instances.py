@@ -137,6 +137,12 @@ def _changing(router: APIRouter, panel: Panel) -> None:
         await panel.fleet.reload()
         return ProposalOut(**found.document())
 
+    @router.post("/hosts/{host}/instances/{name}/probe")
+    async def probe(by: Operator, host: HostName, name: InstanceName) -> dict[str, Any]:
+        """Have it give one real answer now."""
+        known(panel, host)
+        return await panel.fleet.ask(host, "probe", name=name)
+
     @router.post("/hosts/{host}/instances/{name}/{action}", status_code=202)
     async def act(
         by: Operator,

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import PlainTextResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel
@@ -19,7 +21,10 @@ from ..panel import Panel
 from .hosts import HostName, known
 
 Instance = Annotated[str, Query(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-Cursor = Annotated[str, Query(max_length=300, description="of the last line that was read")]
+Cursor = Annotated[str, Query(max_length=400, description="of the last line that was read")]
+Since = Annotated[str, Query(max_length=60, description="a time such as `10 min ago`")]
+MOST = 5000  # lines at once
+PATIENCE = 60.0  # seconds for them
 
 
 class Lines(BaseModel):
@@ -31,26 +36,37 @@ class Lines(BaseModel):
 def routes(panel: Panel) -> APIRouter:
     router = APIRouter(prefix="/hosts/{host}/logs", tags=["logs"])
 
+    async def read(host: str, **given: Any) -> list[dict[str, Any]]:
+        known(panel, host)
+        found: list[dict[str, Any]] = []
+        try:
+            async with (
+                asyncio.timeout(PATIENCE),
+                contextlib.aclosing(panel.fleet.follow(host, "logs", follow=False, **given)) as answers,
+            ):
+                async for answer in answers:
+                    found += answer["lines"]
+        except TimeoutError:
+            raise HostError(f"{host} did not tell its log within {PATIENCE:.0f} s.", "Ask for fewer lines.") from None
+        return found[:MOST]
+
     @router.get("")
     async def logs(
         by: Viewer,
         host: HostName,
         instance: Instance,
         cursor: Cursor = "",
-        since: Annotated[str, Query(max_length=60)] = "",
-        lines: Annotated[int, Query(ge=1, le=5000)] = 500,
+        since: Since = "",
+        lines: Annotated[int, Query(ge=1, le=MOST)] = 500,
     ) -> Lines:
-        known(panel, host)
-        given = {"instance": instance, "lines": lines} | _said(cursor=cursor, since=since)
-        answer = await panel.fleet.ask(host, "logs", **given)
-        found = answer.get("lines")
-        return Lines(lines=[line for line in found if isinstance(line, dict)] if isinstance(found, list) else [])
+        """The last lines; with a cursor those after it."""
+        return Lines(lines=await read(host, name=instance, after=cursor, since=since, lines=lines))
 
     @router.get("/text", response_class=PlainTextResponse)
-    async def download(by: Viewer, host: HostName, instance: Instance) -> PlainTextResponse:
+    async def download(by: Viewer, host: HostName, instance: Instance, since: Since = "") -> PlainTextResponse:
         """As a file."""
-        found = await logs(by, host, instance, lines=5000)
-        text = "".join(f"{line.get('text', '')}\n" for line in found.lines)
+        found = await read(host, name=instance, since=since, lines=MOST)
+        text = "".join(f"{line.get('text', '')}\n" for line in found)
         name = f'attachment; filename="{instance}.log"'
         return PlainTextResponse(text, headers={"content-disposition": name})
 
@@ -60,10 +76,15 @@ def routes(panel: Panel) -> APIRouter:
 
     @router.get("/events", response_class=EventSourceResponse, dependencies=[Depends(room)])
     async def follow(
-        by: Viewer, host: HostName, instance: Instance, cursor: Cursor = ""
+        by: Viewer,
+        host: HostName,
+        instance: Instance,
+        cursor: Cursor = "",
+        since: Since = "",
+        last_event_id: Annotated[str, Header(max_length=400)] = "",
     ) -> AsyncIterator[ServerSentEvent]:
-        """Lines as they come; the id of an event is the cursor of its last line."""
-        given: dict[str, Any] = {"instance": instance, "follow": True} | _said(cursor=cursor)
+        """Lines as they come; the id of an event is the cursor of its last line, so that none is lost or doubled."""
+        given = {"name": instance, "after": last_event_id or cursor, "since": since, "follow": True}
         try:
             async for answer in panel.streams.of(by, panel.fleet.follow(host, "logs", **given)):
                 yield ServerSentEvent(event="lines", data=answer, id=_last(answer))
@@ -71,10 +92,6 @@ def routes(panel: Panel) -> APIRouter:
             yield ServerSentEvent(event="error", data={"detail": error.message, "remedy": error.remedy})
 
     return router
-
-
-def _said(**given: str) -> dict[str, Any]:
-    return {name: value for name, value in given.items() if value}
 
 
 def _last(answer: dict[str, Any]) -> str | None:

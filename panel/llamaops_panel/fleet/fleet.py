@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,7 +147,7 @@ class Fleet:
         """
         return await self._stream(host).ask(do, given)
 
-    async def follow(self, host: str, do: str, **given: Any) -> AsyncIterator[dict[str, Any]]:
+    async def follow(self, host: str, do: str, **given: Any) -> AsyncGenerator[dict[str, Any]]:
         """The answers of a request that goes on (`logs`), until the reader stops.
 
         :raises HostError: as `ask`; also when the stream is lost meanwhile.

@@ -170,7 +170,8 @@ class Watch:
         except LlamaOpsError as exc:
             said = {"error": {"message": exc.problem, "remedy": exc.remedy}}
         except OSError as exc:
-            said = {"error": {"message": f"{exc.filename or 'The host'}: {exc.strerror or exc}."}}
+            message = f"{exc.filename or 'The host'}: {exc.strerror or exc}."
+            said = {"error": {"message": message, "remedy": "Correct the path, or let llama-host read it."}}
         except Exception as exc:  # noqa: BLE001  a defect of one answer must not end the stream
             said = {"error": {"message": f"Unexpected {type(exc).__name__}: {exc}"[:500]}}
         self.say({"id": number, **said})
