@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import random
 import statistics
 import sys
@@ -91,6 +92,7 @@ async def ask(panel: PanelProcess, seconds: float, clients: int) -> dict[str, An
         await asyncio.gather(listener(api, until, late), *(client(api, until, times) for _number in range(clients)))
     every = sorted(one for found in times.values() for one in found)
     late.sort()
+    late = late or [math.nan]  # too short for a host to say anything
     return {
         "requests": len(every), "api_median": round(statistics.median(every), 4), "api_p95": round(p95(every), 4),
         "api_max": round(every[-1], 4), "p95_of": {page: round(p95(sorted(found)), 4) for page, found in times.items()},
