@@ -43,7 +43,7 @@ test: venv
 
 # what a browser shows of the panel, as the pictures of the README
 pictures: venv
-	PANEL_PICTURES=$(CURDIR)/docs pytest tests/integration/panel/test_browser.py
+	PANEL_PICTURES=$(CURDIR)/docs pytest --basetemp=/tmp/panel-pictures tests/integration/panel/test_browser.py
 
 # ---- demonstration
 $(CONTROLLER)/.stamp: requirements/controller.txt

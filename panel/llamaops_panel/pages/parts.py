@@ -157,7 +157,8 @@ def plan_bars(answer: Mapping[str, Any], memory: int | None = None) -> Box:
             room, taken = min(int(device.get("total", 0)), int(device.get("free", 0))), int(device.get("sum", 0))
             _bar(f"{device.get('id', '')} {device.get('name', '')}", device, taken, room, used)
         host = text.dig(answer, "plan", "host", default={})
-        _bar("Memory of the host", host, host_needs(answer), memory, used)
+        grows = text.size(host.get("resident"))
+        _bar(f"Memory of the host, may grow to {grows}", host, host_needs(answer), memory, used)
         with Box(classes="legend"):
             for name, colour in used.items():
                 with Box("span"):
@@ -189,7 +190,7 @@ def _bar(title: str, holder: Mapping[str, Any], taken: int, room: int | None, us
             Said("", "span", title=text.clean(why)).style(
                 f"width: {100 * int(cell['bytes']) / scale:.2f}%; background: {_COLOURS[name]}"
             )
-        if room is not None and taken > room:
+        if room is not None and scale > room:
             Box("i").style(f"left: {100 * room / scale:.2f}%")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 import yaml
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf import sparse
+from ansible_runs import must, run_module
 from fixtures.panel_browser import SIZES, Person, chromium, serving, wait_until
 from playwright.sync_api import expect
 
@@ -44,7 +45,9 @@ def inventory(instance_root, tmp_path_factory):
     away = {"ansible_host": "127.0.0.1", "ansible_port": free_port()}
     hosts = {"here": {**local, **mine, **models}, "away": away}
     (folder / "hosts.yml").write_text(json.dumps({"all": {"hosts": hosts}}))
-    return folder
+    yield folder
+    nothing = {"scope": "user", "manager": "supervisor", "instances": [], "purge": True}
+    must(run_module(folder.parent / "run", "llama_instance", {"root": str(instance_root), **nothing}))
 
 
 @pytest.fixture(scope="module")
