@@ -75,7 +75,8 @@ def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_
     packed = made["artifact"]["path"].replace("artifact.tar.gz", f"{made['build_id']}.tar.gz")
     os.rename(made["artifact"]["path"], packed)
     folder = tmp_path / "bundle"
-    sha256 = bundle.write(Tree(str(tmp_path / "builder"), "user"), str(folder), Wanted(artifacts=(packed,)))
+    foreign = forged(made, tmp_path / "forge", target="x86_64-debian-99-glibc-99.1")["path"]
+    sha256 = bundle.write(Tree(str(tmp_path / "builder"), "user"), str(folder), Wanted(artifacts=(packed, foreign)))
     given = {
         "source": {"type": "artifact", "build": made["build_id"]},
         "bundle": {"path": str(folder), "sha256": sha256},
@@ -86,7 +87,9 @@ def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_
     spoiled = build(**given)
     assert spoiled["failed"] and "has the SHA-256" in spoiled["msg"], spoiled
     other = build(**{**given, "source": {"type": "artifact", "build": "9.9.9-0000000-cpu-00000000"}})
-    assert other["failed"] and f"has artifacts/{made['build_id']}.tar.gz" in other["msg"], other
+    assert other["failed"] and f"artifacts/{made['build_id']}.tar.gz" in other["msg"], other
+    newer = build(**{**given, "source": {"type": "artifact", "build": os.path.basename(foreign)[: -len(".tar.gz")]}})
+    assert newer["failed"] and "made for glibc 99.1" in newer["msg"], newer
     assert not names(root / "builds")
     inside.write_bytes(whole)
     first = build(**given)

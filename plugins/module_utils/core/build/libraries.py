@@ -36,7 +36,11 @@ def require(folder: str, driver: bool, root: str = "/") -> None:
     """
     lacking = missing(folder, driver, root)
     if lacking:
-        known = [f"{name} ({package})" for name, package in PACKAGES.items() if any(name in said for said in lacking)]
+        known = [
+            f"{name} ({package})"
+            for name, package in PACKAGES.items()
+            if any(said.startswith(name) for said in lacking)
+        ]
         raise NotProven(
             f"On this host the build does not find all its libraries: {'; '.join(lacking)}.",
             f"Install {', '.join(known) or 'them'}, or build for this distribution (for CUDA: cuda_runtime: bundle).",

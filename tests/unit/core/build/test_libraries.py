@@ -94,6 +94,19 @@ def test_an_older_library_lacks_a_version(made, tmp_path):
     assert said.startswith("VERSION_2 in ") and said.endswith("(for prog)")
 
 
+def test_a_package_that_is_there_and_too_old_is_not_asked_for(tmp_path):
+    new, old = tmp_path / "new" / "libgomp.so.1", tmp_path / "root/usr/lib64/libgomp.so.1"
+    shared = ("-shared", "-fPIC", "-Wl,-soname,libgomp.so.1")
+    cc(new, "int one(void){return 1;} int two(void){return 2;} /* VERSION_2 */", *shared)
+    cc(tmp_path / "bin" / "prog", "int two(void); int main(){return two();}", str(new))
+    script = tmp_path / "map"
+    script.write_text("VERSION_1 { global: one; };\n")
+    cc(old, "int one(void){return 1;}", *shared, f"-Wl,--version-script={script}")
+    with pytest.raises(NotProven, match="VERSION_2 in ") as raised:
+        libraries.require(str(tmp_path), driver=False, root=str(tmp_path / "root"))
+    assert "libgomp1" not in raised.value.remedy and "build for this distribution" in raised.value.remedy
+
+
 def test_the_driver_comes_with_the_host(tmp_path):
     cc(tmp_path / "x" / "libcuda.so.1", "int cuInit(void){return 0;}", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1")
     cc(
