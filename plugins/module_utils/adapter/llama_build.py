@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core.build import artifact, backend, building, builds, preflight, recipe, source
+from ..core.build import artifact, backend, building, builds, preflight, recipe, source, source_archive
 from ..core.build.blas import VENDORS
 from ..core.build.building import Outcome, State
 from ..core.build.buildplan import Request
@@ -121,7 +121,8 @@ def _source(module: AnsibleModule, tree: Tree) -> source.Source:
     elsewhere = given.get("type", "git") == "git" or {"url", "path"} & set(given)
     bundle = None if here or elsewhere else given_bundle(module)
     if bundle:
-        path, checksum = bundle.artifact(given.get("build"), given.get("checksum"))
+        known = source_archive.known_hash(given.get("version")) if given["type"] == "sdist" else None
+        path, checksum = bundle.artifact(given.get("build"), given.get("checksum") or known)
         given.update(path=path, checksum=checksum)
     return source.read(given)
 

@@ -7,10 +7,16 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bundle
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import artifact, builds, recipe
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import (
+    artifact,
+    builds,
+    recipe,
+    source_archive,
+)
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.bundle import Wanted
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.files import sha256_of, write_json
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.tree import Tree
@@ -96,6 +102,19 @@ def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_
     assert (first["changed"], first["received"], first["active"]) == (True, True, made["build_id"]), first
     shutil.rmtree(folder)
     assert not build(**given)["changed"]
+
+
+def test_a_bundle_brings_a_source_that_is_compiled_here(made, upstream, build, tmp_path):
+    packed = tmp_path / "llama.tar.gz"
+    argv = ["git", "-C", upstream.folder, "archive", "--prefix=llama/", f"--output={packed}", "HEAD"]
+    subprocess.run(argv, check=True)
+    wanted = Wanted(artifacts=(str(packed), made["artifact"]["path"]))
+    folder = str(tmp_path / "bundle")
+    given = {"path": folder, "sha256": bundle.write(Tree(str(tmp_path / "builder"), "user"), folder, wanted)}
+    first = build(source={"type": "archive", "checksum": sha256_of(str(packed))}, bundle=given)
+    assert (first["compiled"], first["active"]) == (True, first["build_id"]), first
+    missing = build(source={"type": "sdist"}, bundle=given)
+    assert missing["failed"] and f"should have {source_archive.known_hash(None)}" in missing["msg"], missing
 
 
 def test_a_host_that_compiled_it_asks_for_nothing(made, build):

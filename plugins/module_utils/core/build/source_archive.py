@@ -28,6 +28,11 @@ _PINNED = {VERSION: ("832db0699007f1be95a7e41ef12e88926b02ba836461e36a36372db276
 _VENDORED = "vendor/llama.cpp"
 
 
+def known_hash(version: str | None) -> str | None:
+    """The SHA-256 of a source distribution, where it is known here."""
+    return _PINNED.get(version or VERSION, (None, ""))[0]
+
+
 def resolve(source: Source) -> Exact | None:
     """The exact tree of an `archive` or `sdist`; None when only a file that is not there (yet) could tell.
 
