@@ -23,6 +23,20 @@ FRONT = "http://127.0.0.1:8080"
 ROOT, LAB_SH = "/opt/llama", os.environ["LAB_SH"]
 
 
+# in a host: ask the runtime interface of the front, and see in its answer whether a change holds requests back
+ASKS = """
+import socket, sys, time
+def asks(command):
+    with socket.socket(socket.AF_UNIX) as front:
+        front.connect('/run/llama-front/admin.sock')
+        front.sendall(command + b'\\n')
+        return b''.join(iter(lambda: front.recv(9999), b'')).decode()
+def held(state):
+    rows = [line.split() for line in state.splitlines()]
+    return any(row[3:4] == ['main'] and int(row[6]) & 1 for row in rows)
+"""
+
+
 class Host:
     """A host of the lab with what the tests do on it."""
 
@@ -86,13 +100,10 @@ class Host:
         return {row[1]: row[stat[0].index("slim")] for row in stat if row[0] == "llama-chat"}
 
     def until_held(self):
-        """Return when the front holds requests back, and sends none to the server of the unit."""
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            rows = [line.split() for line in self.asks_front("show servers state llama-chat").splitlines()]
-            if any(row[3:4] == ["main"] and int(row[6]) & 1 for row in rows):
-                return
-        raise AssertionError("no change held its requests back")
+        """Return as soon as the front sends no requests to the server of the unit, which is for seconds only."""
+        program = ASKS + "while not held(asks(b'show servers state llama-chat')): time.sleep(0.05)"
+        argv = [LAB_SH, "sh", self.name, "timeout", "120", "/usr/bin/python3", "-c", program]
+        assert subprocess.run(argv, check=False).returncode == 0, "no change held its requests back"
 
     def props(self):
         """What the server behind the front says of itself."""
