@@ -42,8 +42,15 @@ options:
     type: list
     elements: str
     default: []
+  builds:
+    description:
+      - Ids of builds of this host; V(active) is the active one. They are packed into C(artifacts/<build id>.tar.gz) of the bundle, where
+        M(llamaops.llama_cpp.llama_build) finds them.
+    type: list
+    elements: str
+    default: []
   artifacts:
-    description: Paths of further files of this host, such as packed builds. They lie in C(artifacts/) of the bundle.
+    description: Paths of further files of this host, such as a source distribution. They lie in C(artifacts/) of the bundle.
     type: list
     elements: path
     default: []
@@ -57,6 +64,7 @@ EXAMPLES = r"""
     models: [qwen3-8b]
     packages: ["huggingface_hub>=1.8,<3", "psutil>=5.9,<8"]
     python_versions: ["3.11", "3.13"]
+    builds: [active]
   register: written
 
 - name: Use it on a host without a network

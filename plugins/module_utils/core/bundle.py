@@ -164,6 +164,12 @@ def known(folder: str) -> dict[str, Any]:
         return {}
 
 
+def holds(folder: str, said: Mapping[str, Any], name: str) -> bool:
+    """Whether a file lies in a bundle as its description says."""
+    fact = said.get("files", {}).get(name)
+    return fact is not None and _is(os.path.join(folder, name), fact)
+
+
 def write(tree: Tree, folder: str, wanted: Wanted) -> str:
     """Bring a bundle to what it shall hold; returns the SHA-256 of its description, which is written last.
 

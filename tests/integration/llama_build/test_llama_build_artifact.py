@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bundle
@@ -77,23 +78,27 @@ def test_the_life_of_an_artifact(made, root, build):
     assert names(root / "builds") == [made["build_id"]]
 
 
-def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_path):
-    packed = made["artifact"]["path"].replace("artifact.tar.gz", f"{made['build_id']}.tar.gz")
-    os.rename(made["artifact"]["path"], packed)
-    folder = tmp_path / "bundle"
+def test_a_bundle_brings_the_build_and_may_go_afterwards(made, build, root, tmp_path, ansible_module):
+    packed, folder, site = f"{made['build_id']}.tar.gz", tmp_path / "bundle", Path(made["path"]).parents[1]
     foreign = forged(made, tmp_path / "forge", target="x86_64-debian-99-glibc-99.1")["path"]
-    sha256 = bundle.write(Tree(str(tmp_path / "builder"), "user"), str(folder), Wanted(artifacts=(packed, foreign)))
+    before = names(site / "artifacts")
+    wanted = {"root": str(site), "path": str(folder), "builds": ["active"], "artifacts": [foreign]}
+    preview = ansible_module("llama_bundle", wanted, check=True)
+    assert preview["changed"] and f"artifacts/{packed}" in preview["files"] and not folder.exists()
+    written = ansible_module("llama_bundle", wanted)
+    assert written["changed"] and written["files"] == preview["files"] and names(site / "artifacts") == before
+    assert not ansible_module("llama_bundle", wanted)["changed"]
     given = {
         "source": {"type": "artifact", "build": made["build_id"]},
-        "bundle": {"path": str(folder), "sha256": sha256},
+        "bundle": {"path": str(folder), "sha256": written["sha256"]},
     }
-    inside = folder / "artifacts" / os.path.basename(packed)
+    inside = folder / "artifacts" / packed
     whole = inside.read_bytes()
     inside.write_bytes(whole[:-1])
     spoiled = build(**given)
     assert spoiled["failed"] and "has the SHA-256" in spoiled["msg"], spoiled
     other = build(**{**given, "source": {"type": "artifact", "build": "9.9.9-0000000-cpu-00000000"}})
-    assert other["failed"] and f"artifacts/{made['build_id']}.tar.gz" in other["msg"], other
+    assert other["failed"] and f"artifacts/{packed}" in other["msg"], other
     newer = build(**{**given, "source": {"type": "artifact", "build": os.path.basename(foreign)[: -len(".tar.gz")]}})
     assert newer["failed"] and "made for glibc 99.1" in newer["msg"], newer
     assert not names(root / "builds")

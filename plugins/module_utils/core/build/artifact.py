@@ -39,13 +39,14 @@ class Packed:
     size: int
 
 
-def pack(tree: Tree, build: Build) -> Packed:
+def pack(tree: Tree, build: Build, folder: str | None = None) -> Packed:
     """Pack a build. The same build gives the same bytes on one host, whoever packs it and whenever.
 
+    :param folder: where the file shall be; `artifacts` of the root, if not given.
     :raises Untrusted: a file of the build is not what the manifest says.
     """
     build.verify()
-    folder = tree.path("artifacts")
+    folder = folder or tree.path("artifacts")
     os.makedirs(folder, 0o755, exist_ok=True)
     path = os.path.join(folder, f"{build.id}.tar.gz")
     partial = f"{path}.{os.getpid()}"
