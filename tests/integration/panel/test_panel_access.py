@@ -26,7 +26,8 @@ OF_ONESELF = {
 }  # fmt: skip
 LOOKING = {
     ("POST", "/api/v1/hosts/{host}/plan"), ("POST", "/api/v1/plans"), ("POST", "/api/v1/hosts/{host}/paste"),
-    ("POST", "/api/v1/jobs/command"), ("POST", "/api/v1/hosts/{host}/instances/{name}/proposal"),
+    ("POST", "/api/v1/jobs/command"), ("POST", "/api/v1/hosts/{host}/preview"),
+    ("POST", "/api/v1/hosts/{host}/instances/{name}/proposal"),
 }  # fmt: skip
 PARTS = {"host": "gpu01", "name": "chat", "action": "start"}
 
