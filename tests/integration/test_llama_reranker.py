@@ -9,6 +9,7 @@ import concurrent.futures
 import http.client
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -363,6 +364,8 @@ def test_an_instance_of_the_kind_transformers(transformers_site, models, port):
     shown = first["instances"]["rank"]
     assert shown["build_id"].startswith("transformers-") and "scores" in shown["proof"]
     assert KEYS[0] not in json.dumps(first)
+    assert f"command={shlex.join(shown['command'])}" in Path(shown["unit"]).read_text()
+    assert shown["command_line"].endswith(shlex.join(shown["command"]))
     assert transformers_site(**fields)["changed"] is False
 
     def ask(key: str) -> tuple[int, Any]:

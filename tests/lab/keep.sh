@@ -13,6 +13,9 @@ folder=$LAB_STATE/hosts/$name
 printf %s "$space" >/proc/$$/comm
 while read -r group; do echo $$ >"$group/cgroup.procs"; done <"$folder/cgroups"
 
+binds=()
+for bind in ${LAB_BINDS:-}; do binds+=("--bind-ro=$bind"); done
+
 status=133
 while [ $status = 133 ]; do
   status=0
@@ -21,6 +24,7 @@ while [ $status = 133 ]; do
   systemd-nspawn --quiet --directory="$folder/root" --machine="$space" --hostname="$name" \
     --register=no --keep-unit --settings=no --network-namespace-path="/run/netns/$space" \
     --capability=CAP_NET_ADMIN --system-call-filter="bpf pidfd_getfd" --kill-signal=SIGRTMIN+3 --console=read-only \
-    --link-journal=no --resolv-conf=off --timezone=off /usr/local/sbin/lab-init || status=$?
+    --link-journal=no --resolv-conf=off --timezone=off "${binds[@]}" \
+    /usr/local/sbin/lab-init || status=$?
 done
 exit $status

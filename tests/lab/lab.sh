@@ -24,6 +24,7 @@ LAB=${LAB:-llab}                   # prefix of every object made; at most 6 char
 LAB_STATE=${LAB_STATE:-/var/tmp/$LAB}
 LAB_SUBNET=${LAB_SUBNET:-10.231.7} # a /24
 LAB_TIMEOUT=${LAB_TIMEOUT:-90}     # seconds for a boot
+# LAB_BINDS="FOLDER:PLACE ..."     folders of this machine that hosts may read
 LAB_CA=${LAB_CA-${SSL_CERT_FILE:-}} # certificates the hosts shall trust
 export LAB LAB_STATE
 here=$(cd "$(dirname "$0")" && pwd)

@@ -29,6 +29,15 @@ LAB_SH=$PWD/tests/lab/lab.sh
 export LAB_BUILD_ID LAB_BUILD_ARCHIVE LAB_SH NO_COLOR=1 PY_COLORS=0 ANSIBLE_NOCOLOR=1 COLUMNS=160
 tar --owner=0 --group=0 --numeric-owner -cf "$LAB_BUILD_ARCHIVE" -C "$root/builds" "$LAB_BUILD_ID"
 
+# hosts see the service for Transformers models, which is too large to be copied, and the Python that it was made with
+shared=${XDG_CACHE_HOME:-$HOME/.cache}/llamaops-test/reranker
+if [ $# = 0 ] || [[ " $* " == *" launch "* ]]; then
+  ansible-playbook -i localhost, -c local -e ansible_python_interpreter="$(command -v python3)" -e root="$shared" tests/reranker.yml
+  LAB_SERVICE=$(readlink -f "$shared/reranker/current")
+  LAB_BINDS="$LAB_SERVICE:/srv/service $("$LAB_SERVICE/venv/bin/python" -c 'import sys; print(sys.base_prefix)'):/srv/python"
+  export LAB_SERVICE LAB_BINDS
+fi
+
 logs=$PWD/.build/log/lab
 rm -rf "$logs"
 mkdir -p "$logs"

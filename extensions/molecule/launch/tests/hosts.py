@@ -5,10 +5,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 
 ROOT = "/opt/llama"
+KEY = "a-key-for-the-lab-only"
+# one instance of every mode and of every kind of endpoint: host, name, kind, port
+INSTANCES = [
+    ("one", "chat", "server", 8080),
+    ("one", "embed", "embedding", 8081),
+    ("two", "chat", "server", 8080),
+    ("two", "rerank", "rerank", 8083),
+    ("two", "router", "router", 8084),
+    ("two", "eyes", "server", 8086),
+    ("two", "lora", "server", 8087),
+    ("two", "draft", "server", 8088),
+    ("two", "ranker", "transformers", 8089),
+    ("two", "tls", "server", 8085),
+    ("two", "sock", "server", 0),
+]
+CERTIFICATE = "/etc/ssl/llama/cert.pem"
+SOCKET = "/run/llama-sock/llama.sock"
+QUICK_TIMER = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
 TOKEN = """
 import json, sys, urllib.error, urllib.request
 url, key = sys.argv[1:]
@@ -54,6 +73,47 @@ def cured(host, signal, unit="llama-chat", port=8080, key=""):
     return float(host.check_output("python3 -c %s %s %s %s %s", CURE, f"http://127.0.0.1:{port}", key, signal, unit))
 
 
+def url_of(name, port):
+    """Where an instance answers on its own host."""
+    if name == "sock":
+        return f"unix:{SOCKET}"
+    return f"https://127.0.0.1:{port}#{CERTIFICATE}" if name == "tls" else f"http://127.0.0.1:{port}"
+
+
+def probe(host, name, kind, port, key=True):
+    """What the installed probe says of the work of its kind: `{ok, ...}`. A router answers for the models it loads."""
+    file = f"{ROOT}/keys/{name}"
+    words = f"{ROOT}/libexec/llama-probe {url_of(name, port)} --kind {kind} --timeout 5"
+    said = host.run(f"test -e {file} && K='--key-file {file}'; {words} $K" if key else words).stdout
+    found = json.loads(said or '{"ok": false}')
+    return {**found, "ok": found["ok"] and found.get("models") != {}}
+
+
+def answers(*instance):
+    return probe(*instance)["ok"]
+
+
+def reason(host, name="chat"):
+    return module(host, "llama_log_info", names=[name], since="start")["logs"][name]["reason"]
+
+
+@contextlib.contextmanager
+def quick_watchdog(host, name="chat"):
+    """The watchdog of an instance with an interval and deadlines of seconds."""
+    text = host.check_output("cat %s", f"/etc/systemd/system/llama-watchdog@{name}.service").replace("\\\n", "")
+    command = [line for line in text.splitlines() if line.startswith("ExecStart=")][0]
+    timer, service = f"llama-watchdog@{name}.timer", f"llama-watchdog@{name}.service"
+    undo = [drop_in(host, timer, QUICK_TIMER)]
+    undo.append(drop_in(host, service, f"[Service]\nExecStart=\n{command} --timeout 1 --pause 1\n"))
+    host.check_output("systemctl restart %s", timer)
+    try:
+        yield
+    finally:
+        for step in undo:
+            step()
+        host.check_output("systemctl restart %s", timer)
+
+
 def shown(host, unit, *properties):
     """Properties of a unit as systemd says them."""
     lines = host.check_output("systemctl show %s --property=%s", unit, ",".join(properties)).splitlines()
@@ -86,11 +146,11 @@ def module(host, name, **arguments):
     return host.ansible(f"llamaops.llama_cpp.{name}", json.dumps({"root": ROOT, **arguments}), check=False)
 
 
-def converge(host, **changes):
+def converge(host, name="chat", **changes):
     """Bring one instance of a host to its definition with these changes."""
     wanted = definitions(host)
-    chat = {**next(item for item in wanted["instances"] if item["name"] == "chat"), **changes}
-    return module(host, "llama_instance", **{**wanted, "instances": [chat]})
+    item = {**next(item for item in wanted["instances"] if item["name"] == name), **changes}
+    return module(host, "llama_instance", **{**wanted, "instances": [item]})
 
 
 def drop_in(host, unit, text):

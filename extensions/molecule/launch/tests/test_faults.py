@@ -5,114 +5,33 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import shlex
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import besideunit, definition, unit
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.cmdline import Command
-from hosts import ROOT, converge, cured, drop_in, journal, kill, module, pid_of, put, served, shown, wait_until
+from hosts import (
+    INSTANCES,
+    KEY,
+    ROOT,
+    answers,
+    converge,
+    cured,
+    drop_in,
+    journal,
+    kill,
+    module,
+    pid_of,
+    put,
+    quick_watchdog,
+    reason,
+    served,
+    shown,
+    wait_until,
+)
 
-KEY = "a-key-for-the-lab-only"
 MODEL = f"{ROOT}/models/builtin/tiny.gguf"
-INSTANCES = [
-    ("one", "chat", "server", 8080),
-    ("one", "embed", "embedding", 8081),
-    ("two", "chat", "server", 8080),
-    ("two", "rerank", "rerank", 8083),
-    ("two", "router", "router", 8084),
-]
-QUICK_TIMER = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
 THIEF = "import socket, time; s = socket.create_server(('127.0.0.1', 8080)); time.sleep(600)"
-
-
-@pytest.fixture(params=INSTANCES, ids=["-".join(entry[:2]) for entry in INSTANCES])
-def instance(request):
-    """A host, the name, kind and port of an instance on it."""
-    host, *rest = request.param
-    return request.getfixturevalue(host), *rest
-
-
-def probe(host, name, kind, port, key=True):
-    """What the installed probe says of the work of its kind: `{ok, ...}`. A router answers for the models it loads."""
-    file = f"{ROOT}/keys/{name}"
-    words = f"{ROOT}/libexec/llama-probe http://127.0.0.1:{port} --kind {kind} --timeout 5"
-    said = host.run(f"test -e {file} && K='--key-file {file}'; {words} $K" if key else words).stdout
-    found = json.loads(said or '{"ok": false}')
-    return {**found, "ok": found["ok"] and found.get("models") != {}}
-
-
-def answers(*instance):
-    return probe(*instance)["ok"]
-
-
-def reason(host, name="chat"):
-    return module(host, "llama_log_info", names=[name], since="start")["logs"][name]["reason"]
-
-
-@contextlib.contextmanager
-def quick_watchdog(host, name="chat"):
-    """The watchdog of an instance with an interval and deadlines of seconds."""
-    text = host.check_output("cat %s", f"/etc/systemd/system/llama-watchdog@{name}.service").replace("\\\n", "")
-    command = [line for line in text.splitlines() if line.startswith("ExecStart=")][0]
-    timer, service = f"llama-watchdog@{name}.timer", f"llama-watchdog@{name}.service"
-    undo = [drop_in(host, timer, QUICK_TIMER)]
-    undo.append(drop_in(host, service, f"[Service]\nExecStart=\n{command} --timeout 1 --pause 1\n"))
-    host.check_output("systemctl restart %s", timer)
-    try:
-        yield
-    finally:
-        for step in undo:
-            step()
-        host.check_output("systemctl restart %s", timer)
-
-
-SHAPES = {"server": "tokens", "embedding": "dimensions", "rerank": "scores", "router": "models"}
-
-
-def test_it_answers_in_the_shape_of_its_kind(instance):
-    said = probe(*instance)
-    assert said["ok"] and said[SHAPES[instance[2]]], said
-
-
-def test_nobody_without_its_key_is_served(instance):
-    host, name, _kind, _port = instance
-    if host.file(f"{ROOT}/keys/{name}").exists:
-        said = probe(*instance, key=False)
-        assert (said["ok"], said["status"]) == (False, 401), said
-    else:
-        denied = shown(host, f"llama-{name}", "IPAddressDeny")["IPAddressDeny"].split()
-        assert set(denied) == {"::/0", "0.0.0.0/0"}  # it is for this host alone
-
-
-@pytest.mark.parametrize("name", ["one", "two"])
-def test_memory_lies_where_it_was_planned(name, request):
-    found = module(request.getfixturevalue(name), "llama_instance_info")["instances"]
-    kinds = {kind: found[instance] for where, instance, kind, _port in INSTANCES if where == name}
-    assert {entry["state"] for entry in kinds.values()} == {"ready"}
-    wanted = dict.fromkeys(kinds, "verified")
-    assert {kind: entry["residency"] for kind, entry in kinds.items()} == wanted
-    for entry in kinds.values():
-        text = found_command(request.getfixturevalue(name), entry["unit"])
-        assert [word for word in shlex.split(entry["command_line"]) if "=" not in word and word not in text] == []
-
-
-def found_command(host, path):
-    return host.check_output("cat %s", path)
-
-
-def test_the_command_is_the_one_of_its_unit(instance):
-    host, name, _kind, _port = instance
-    argv = host.check_output("tr '\\0' '\\n' < /proc/%s/cmdline", str(pid_of(host, f"llama-{name}"))).splitlines()
-    text = host.check_output("systemctl cat %s", f"llama-{name}")
-    assert [word for word in argv if word not in text] == []
-
-
-def test_it_comes_back_after_kill_9(instance):
-    host, name, *_rest = instance
-    old = kill(host, f"llama-{name}")
-    wait_until(lambda: pid_of(host, f"llama-{name}") not in (0, old) and answers(*instance), 30)
 
 
 def bare_unit(host, port):
@@ -236,16 +155,47 @@ def test_a_model_whose_mount_comes_late_is_served_then(two):
         two.run("rm /etc/systemd/system/*late.*; systemctl daemon-reload; systemctl reset-failed")
 
 
-def test_a_storm_of_crashes_ends_in_a_clear_state(one):
+CRASHES = """
+import json, os, signal, subprocess, time
+killed, refused = set(), 0
+while len(killed) + refused < 200:
+    pid = int(subprocess.check_output(["systemctl", "show", "--property=MainPID", "--value", "llama-chat"]))
+    if pid and pid not in killed:
+        os.kill(pid, signal.SIGKILL)
+        killed.add(pid)
+    elif not pid:
+        refused += subprocess.run(["systemctl", "start", "llama-chat"], capture_output=True).returncode != 0
+print(json.dumps([len(killed), refused]))
+"""
+
+
+def test_two_hundred_crashes_in_a_row_end_in_a_clear_state(two, figure):
+    """Killed whenever it runs, started by hand whenever it does not. Its pauses are shorter, as a user may want."""
+    undo = drop_in(two, "llama-chat.service", "[Service]\nRestartSec=10ms\nRestartSteps=0\n")
+    two.check_output("systemctl reset-failed llama-chat")
+    try:
+        killed, refused = json.loads(two.check_output("timeout 300 python3 -c %s", CRASHES))
+        figure("200 crashes in a row: processes that were started / starts that were refused", f"{killed} / {refused}")
+        assert killed <= 11  # the one that ran, and the ten starts of the limit
+        assert shown(two, "llama-chat", "ActiveState", "MainPID") == {"ActiveState": "failed", "MainPID": "0"}
+        two.check_output("systemctl start llama-watchdog@chat.service")  # the watchdog leaves it so
+        found = module(two, "llama_instance_info", names=["chat"])["instances"]["chat"]
+        assert (found["state"], found["pid"], found["residency"]) == ("failed", 0, "unknown")
+        assert "9" in reason(two) or "SIGKILL" in reason(two), reason(two)
+    finally:
+        undo()
+    assert converge(two)["instances"]["chat"]["actions"] == ["start"]
+    assert served(two) == 200
+
+
+def test_a_storm_of_crashes_by_itself_ends_with_the_reason_from_its_log(one):
     undo = drop_in(one, "llama-chat.service", "[Service]\nRestartSec=50ms\n")
     one.check_output(f"systemctl reset-failed llama-chat; mv {MODEL} {MODEL}.away")
     try:
         kill(one)
         wait_until(lambda: shown(one, "llama-chat", "ActiveState")["ActiveState"] == "failed", 30)
-        assert int(shown(one, "llama-chat", "NRestarts")["NRestarts"]) <= 12  # where 200 would do no more
+        assert int(shown(one, "llama-chat", "NRestarts")["NRestarts"]) <= 12
         assert "cannot be opened" in reason(one)
-        one.check_output("systemctl start llama-watchdog@chat.service")
-        assert shown(one, "llama-chat", "ActiveState")["ActiveState"] == "failed"  # the watchdog leaves it so
         assert "failed" in module(one, "llama_instance_info", names=["chat"])["instances"]["chat"]["detail"]
     finally:
         one.check_output(f"mv {MODEL}.away {MODEL}")

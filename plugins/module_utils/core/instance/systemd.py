@@ -39,6 +39,7 @@ class Systemd:
     def __init__(self, tree: Tree) -> None:
         self.scope = tree.scope
         self.hardening = tree.scope
+        self._known_version: int | None = None
         home = os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")
         self.folder = SYSTEM_UNITS if tree.system else os.path.join(home, "systemd", "user")
 
@@ -216,8 +217,10 @@ class Systemd:
         return os.path.join(self.folder, unit.GPU_READY)
 
     def _version(self) -> int:
-        said = re.match(r"systemd (\d+)", self._systemctl("--version").stdout)
-        return int(said[1]) if said else 0
+        if self._known_version is None:
+            said = re.match(r"systemd (\d+)", self._systemctl("--version").stdout)
+            self._known_version = int(said[1]) if said else 0
+        return self._known_version
 
     @staticmethod
     def _unit(name: str) -> str:
