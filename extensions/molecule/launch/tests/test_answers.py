@@ -65,4 +65,4 @@ def test_the_command_is_the_one_of_its_unit(instance):
 def test_it_comes_back_after_kill_9(instance):
     host, name, *_rest = instance
     old = kill(host, f"llama-{name}")
-    wait_until(lambda: pid_of(host, f"llama-{name}") not in (0, old) and answers(*instance), 90)
+    wait_until(lambda: pid_of(host, f"llama-{name}") not in (0, old) and answers(*instance), 300)

@@ -91,13 +91,19 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, plan
         facts=facts,
         model_folders=_folders(tree, [folder for item in files for folder in item.folders]),
         probe=tree.probe,
-        start_timeout=instance.start_timeout or 60 + sum(item.size for item in files) // SLOWEST_READ,
+        start_timeout=instance.start_timeout
+        or _patience(instance.kind) + sum(item.size for item in files) // SLOWEST_READ,
         key_file=key_file,
         devices=tuple(local),
         vendors=tuple(dict.fromkeys(str(row.get("vendor") or "") for row in local.values())),
         presets=router.presets(instance, build, files, plans) if router_of else None,
         tls_key=instance.tls.key if instance.tls else None,
     )
+
+
+def _patience(kind: str) -> int:
+    """Seconds that a start may take besides reading its model: torch and what it needs are a gigabyte of files."""
+    return 240 if kind == transformers.KIND else 60
 
 
 def _check_socket(manager: Manager, instance: Instance) -> None:
