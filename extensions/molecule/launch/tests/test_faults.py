@@ -221,8 +221,11 @@ def test_all_come_back_after_a_reboot(one, two, figure):
     for host in (one, two):
         host.check_output("systemd-run --quiet --on-active=1 --timer-property=AccuracySec=10ms systemctl reboot")
     wait_until(lambda: all(boot_of(host) not in ("", before[host]) for host in (one, two)))
-    seconds = wait_until(lambda: all(answers({"one": one, "two": two}[name], *rest) for name, *rest in INSTANCES))
-    figure("reboot: all answer this long after the hosts do, s", round(seconds, 1))
+    every = [({"one": one, "two": two}[name], *rest) for name, *rest in INSTANCES]
+    quick = [item for item in every if item[2] != "transformers"]  # its library alone takes longer to load
+    seconds = wait_until(lambda: all(answers(*item) for item in quick), 120)
+    figure(f"reboot: {len(quick)} instances answer this long after their hosts do, s", round(seconds, 1))
+    wait_until(lambda: all(answers(*item) for item in every), 300)
     wait_until(lambda: served(two, 8095) == 200)
     began, when = float(boot_of(two).partition("=")[2]), "ActiveEnterTimestampMonotonic"
     took = [round((float(shown(two, name, when)[when]) - began) / 1e6, 2) for name in ("llama-chat", "bare")]
