@@ -79,7 +79,7 @@ class Page:
         if self.cursor:
             asked["after"] = self.cursor
         elif self.since:
-            asked["since"] = self.since
+            asked["since"] = f"{self.since} ago"
         async for said in self.view.panel.fleet.follow(self.host, "logs", **asked):
             self._state("live", "ok")
             found = text.rows_of(said, "lines")

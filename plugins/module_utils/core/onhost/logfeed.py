@@ -73,6 +73,8 @@ def _journal(argv: Sequence[str], stop: threading.Event) -> Iterator[list[Line]]
         raise MissingTool("The program 'journalctl' was not found.") from exc
     try:
         yield from _read(process, stop)
+        if not stop.is_set() and process.wait():
+            raise InvalidInput(f"journalctl ended with status {process.returncode}.", "See that the time is one.")
     finally:
         process.kill()
         process.wait()
