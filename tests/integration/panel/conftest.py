@@ -29,6 +29,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelProcess]:
         try:
             panel.add_users()
             panel.connected(3)
+            panel.streams = [" ".join(peer.words) for peer in fleet.peers]
             yield panel
         finally:
             panel.stop()

@@ -211,12 +211,18 @@ def test_a_socket_of_the_pages_needs_a_session_and_our_own_origin_and_ends_with_
                 connect(address, additional_headers={"cookie": sent}, origin=origin)
             assert refused.value.response.status_code == 403
         with connect(address, additional_headers={"cookie": cookie}, origin=served.url) as socket:
-            assert "sid" in str(socket.recv(10))
+            assert "sid" in str(socket.recv(60))
             page.post("/logout")
             with pytest.raises(ConnectionClosed) as closed:
                 while True:
-                    socket.recv(30)
+                    socket.recv(60)
             assert closed.value.rcvd and closed.value.rcvd.code == 4401
+
+
+def test_hosts_are_streamed_with_the_key_of_the_settings(served):
+    key = served.state.parent / "key"
+    assert len(served.streams) >= 3
+    assert all(f'IdentityFile="{key}"' in words for words in served.streams), served.streams
 
 
 def test_a_ticket_opens_one_stream_once(served):
