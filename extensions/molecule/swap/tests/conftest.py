@@ -90,9 +90,9 @@ class Host:
             try:
                 yield said
                 said.append(process.communicate(timeout=120)[0])
-            except BaseException:
-                os.killpg(process.pid, signal.SIGKILL)
-                raise
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def limits(self):
         """How many requests the front sends to each server at a time."""
