@@ -355,8 +355,8 @@ def test_every_change_stands_in_the_audit_log(served):
 
 def test_no_secret_is_answered_logged_or_kept(served):
     with served.program("ann") as ann, served.browser("vic") as page:
-        api = "hosts hosts/{host} instances hosts/shut hosts/shut/instances/chat attention users tokens audit?limit=500 jobs"
-        paths = [f"/api/v1/{path}" for path in [*api.split(), "metrics", "me", "me/sessions"]]
+        api = "hosts hosts/{host} instances hosts/shut hosts/shut/instances/chat attention users tokens jobs"
+        paths = [f"/api/v1/{path}" for path in [*api.split(), "audit?limit=500", "metrics", "me", "me/sessions"]]
         said = [ann.get(filled(path)).text for path in [*paths, "/openapi.json"]]
         said += [page.get(path).text for path in ("/", "/hosts/shut", "/settings", "/hosts/shut/instances/chat")]
         assert "(hidden)" in "".join(said)
