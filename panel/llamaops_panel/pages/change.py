@@ -150,14 +150,17 @@ def strangers(host: Host, view: View) -> list[Row]:
 
 def _stranger(item: Mapping[str, Any], off: str) -> Row:
     entry, notes = text.dig(item, "definition", default={}), text.dig(item, "notes", default=[])
-    why = off or ("" if entry else "The active build does not take its command.")
+    keeper = text.clean(item.get("unit") or item.get("container") or "", 120)
+    kept = f"{keeper or 'A container'} has it and starts it again: end it there first."
+    why = off or (kept if item.get("belongs") == "external" else "")
+    why = why or ("" if entry else "The active build does not take its command.")
     cells = {
         "tool": {"t": text.clean(item.get("tool"), 40), "title": text.clean(item.get("exe") or "", 300)},
         "pid": str(item.get("pid") or ""),
         "who": text.clean(item.get("user") or "", 40),
         "port": text.clean(text.dig(entry, "port", default=""), 10),
         "model": text.clean(text.dig(entry, "model", default=""), 200),
-        "unit": text.clean(item.get("unit") or item.get("container") or "", 120),
+        "unit": keeper,
         "notes": text.clean(" ".join(str(note) for note in notes) if isinstance(notes, list) else "", 400),
         "acts": {"acts": [{"name": "adopt", "t": "Adopt", "off": why}]},
     }

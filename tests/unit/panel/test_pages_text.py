@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import invented
 from llamaops_panel.fleet import rows as fleet_rows
-from llamaops_panel.pages import benches, events, fields, tables, text
+from llamaops_panel.pages import benches, change, events, fields, tables, text
 
 
 def test_no_terminal_sequence_and_no_control_character_is_shown():
@@ -149,3 +149,19 @@ def test_the_preflight_table_of_a_build_names_host_need_and_remedy():
     (shown,) = events.preflight({"host": "a", "data": {"preflight": [row, "odd"]}})
     assert (shown["id"], shown["cells"]["ok"]["tone"]) == ("a cmake", "error")
     assert shown["cells"]["remedy"] == "apt-get install cmake"
+
+
+def test_a_server_that_another_service_keeps_cannot_be_taken_over_and_the_reason_is_said():
+    def adopt(**more) -> str:
+        said = {
+            "pid": 7,
+            "tool": "llama-server",
+            "definition": {"model": "m", "port": 80},
+            "belongs": "foreign",
+            **more,
+        }
+        return change._stranger(said, "")["cells"]["acts"]["acts"][0]["off"]
+
+    assert adopt() == ""
+    assert "other.service has it" in adopt(belongs="external", unit="other.service")
+    assert "does not take its command" in adopt(definition={})
