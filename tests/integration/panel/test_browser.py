@@ -150,7 +150,7 @@ def test_an_instance_from_its_first_plan_to_its_end_while_the_panel_is_killed(
     wide.picture("fleet")
 
     page = narrow.at("/logs?host=here&instance=chat")
-    expect(page.locator(".lines .line").filter(has_text="listening on")).to_be_visible()
+    expect(page.locator(".lines .line").filter(has_text=f"listening on http://127.0.0.1:{port}")).to_be_visible()
     narrow.fits()
     log = instance_root / "supervisor" / "llama-chat.log"
     log.with_suffix(".log.1").write_text("the oldest line\n")
