@@ -33,7 +33,8 @@ def sh(*words, typed=""):
 def play(**variables):
     given = json.dumps({"llama_hosts": "one", **variables})
     argv = ["ansible-playbook", "-i", INVENTORY, "-e", given, str(REPOSITORY / "playbooks" / "panel.yml")]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=600)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}  # where failures are told is a setting of Ansible
+    return subprocess.run(argv, text=True, check=False, timeout=600, **pipes)
 
 
 def test_it_comes_up_closed_and_stays(tmp_path):
