@@ -78,7 +78,7 @@ way_out() {
   local device
   device=$(ip -o route show default | sed -n '1s/.* dev \([^ ]*\).*/\1/p')
   apart slirp4netns --netns-type=path --configure --disable-host-loopback \
-    --mtu="$(cat "/sys/class/net/${device:-lo}/mtu")" "/run/netns/$gateway" tap0 \
+    --mtu="$(ip -o link show dev "${device:-lo}" | sed -E 's/.* mtu ([0-9]+) .*/\1/')" "/run/netns/$gateway" tap0 \
     </dev/null >"$LAB_STATE/slirp.log" 2>&1 &
   echo $! >"$LAB_STATE/slirp.pid"
   until ip -n "$gateway" addr show tap0 2>/dev/null | grep -q 'inet '; do
