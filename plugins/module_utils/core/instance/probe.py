@@ -37,11 +37,11 @@ _PARTIAL_CHAIN = 0x80000  # X509_V_FLAG_PARTIAL_CHAIN: the certificate itself is
 
 
 class ProbeError(Exception):
-    """An answer that is an error (`status` is HTTP's; 403 also for a socket that is not ours to use), or none (0)."""
+    """An answer that is an error (`status` is HTTP's) or none (0); not `asked` where we may not use its socket."""
 
-    def __init__(self, text: str, status: int = 0) -> None:
+    def __init__(self, text: str, status: int = 0, asked: bool = True) -> None:
         super().__init__(text)
-        self.status = status
+        self.status, self.asked = status, asked
 
 
 def request(url: str, path: str, body: Any = None, key: str | None = None, timeout: float = 10.0) -> tuple[int, Any]:
@@ -60,7 +60,8 @@ def request(url: str, path: str, body: Any = None, key: str | None = None, timeo
         answer = connection.getresponse()
         text = answer.read(_LARGEST_ANSWER + 1)
     except (OSError, http.client.HTTPException) as exc:
-        raise ProbeError(f"{url}{path}: {exc or type(exc).__name__}", isinstance(exc, PermissionError) * 403) from exc
+        asked = not isinstance(exc, PermissionError)
+        raise ProbeError(f"{url}{path}: {exc or type(exc).__name__}", asked=asked) from exc
     finally:
         connection.close()
     if len(text) > _LARGEST_ANSWER:
@@ -254,9 +255,8 @@ def _decode(text: bytes) -> Any:
 
 
 def _reason(answer: Any) -> str:
-    if isinstance(answer, dict) and isinstance(answer.get("error"), dict):
-        return str(answer["error"].get("message", ""))[:300]
-    return str(answer)[:300]
+    error = answer.get("error") if isinstance(answer, dict) else None
+    return str(error.get("message", "") if isinstance(error, dict) else answer)[:300]
 
 
 def _main_process_lives() -> bool:
@@ -273,8 +273,7 @@ def main() -> int:
     parser.add_argument("--wait", type=float)
     for switch in ("--look", "--sleepy"):
         parser.add_argument(switch, action="store_true")
-    wanted = parser.parse_args()
-    said = _answer(wanted)
+    said = _answer(parser.parse_args())
     sys.stdout.write(json.dumps(said) + "\n")
     return 0 if said["ok"] else 1
 
@@ -293,7 +292,8 @@ def _answer(wanted: argparse.Namespace) -> dict[str, Any]:
             return {"ok": seen["state"] in (READY, SLEEPING), **seen}
         return {"ok": True, **prove(wanted.kind, wanted.url, key, wanted.timeout)}
     except (ProbeError, OSError) as exc:
-        return {"ok": False, "reason": str(exc), "status": getattr(exc, "status", 0)}
+        status, asked = getattr(exc, "status", 0), getattr(exc, "asked", False)
+        return {"ok": False, "reason": str(exc), "status": status, "asked": asked}
 
 
 if __name__ == "__main__":

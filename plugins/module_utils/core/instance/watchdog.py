@@ -9,9 +9,10 @@ the server. The timer `llama-watchdog@NAME.timer` runs it while the instance run
     llama-watchdog NAME URL [--kind KIND] [--key-file FILE] [--sleepy] [--user]
 
 A server is ended only when two token probes in a row were missed and nothing showed progress between them: no
-counter of its slots, and no work of its process. A server that works and shows no counter is watched for up to
-15 minutes (one batch of a large model on a slow processor). Sleeping and unloaded models are not woken, and an idle
-server generates only every five minutes, since each probe takes a slot from a conversation that may go on.
+counter of its slots, and no work of its process. One that works and shows no counter is watched for up to 15 minutes
+(one batch of a large model on a slow processor). Sleeping and unloaded models are not woken, and an idle server
+generates only every five minutes, since each probe takes a slot from a conversation that may go on. Where it cannot be
+asked (no key file, no right to its socket) nothing is known of it: that is `blind`, and ends no server.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 READY, LOADING, SLEEPING, UNREACHABLE = "ready", "loading", "sleeping", "unreachable"
-ANSWERED, MISSED, REFUSED = "answered", "missed", "refused"
+ANSWERED, MISSED, REFUSED, BLIND = "answered", "missed", "refused", "blind"
 ALIVE, IDLE, BUSY, CHANGED = "alive", "idle", "busy", "changed"
 CURED, HOPELESS, RETRIED, DOWN = "cured", "hopeless", "retried", "down"
 QUIET = (ALIVE, IDLE, BUSY, CHANGED, SLEEPING, LOADING)
@@ -64,9 +65,8 @@ class Look:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the last look left, of the process `pid` that began at `started`.
-
-    `speed` is what it generated last, in tokens a second, at the time `measured` in seconds since the epoch.
+    """What the last look left, of the process `pid` that began at `started`; `speed` is what it generated last, in
+    tokens a second, at the time `measured` in seconds since the epoch.
     """
 
     pid: int = 0
@@ -90,7 +90,7 @@ class Server(Protocol):
         """What the server says of itself."""
 
     def token(self) -> str:
-        """Have it generate: answered, missed or refused (it answers, and will not serve us)."""
+        """Have it generate: answered, missed, refused (it answers, but will not serve us) or blind (not asked)."""
 
     def work(self, pid: int) -> float | None:
         """Seconds of processor time that its process has used, None when it is gone."""
@@ -149,7 +149,7 @@ def _insist(server: Server, service: Service, seen: Look, rules: Rules) -> str:
     while True:
         said = server.token()
         if said != MISSED:
-            return ALIVE if said == ANSWERED else BUSY
+            return {ANSWERED: ALIVE, REFUSED: BUSY}.get(said, BLIND)
         misses += 1
         after, now, done = server.look(), server.now(), server.work(service.pid)
         if server.service() != service or done is None or work is None:
@@ -199,7 +199,7 @@ class Instance:
         if said.get("ok"):
             self.speed = said.get("tokens_per_second")
             return ANSWERED
-        return REFUSED if 400 <= int(said.get("status") or 0) < 500 else MISSED
+        return REFUSED if 400 <= int(said.get("status") or 0) < 500 else MISSED if said.get("asked") else BLIND
 
     def work(self, pid: int) -> float | None:
         return cpu_seconds(pid)

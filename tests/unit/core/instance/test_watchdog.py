@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, probe, watchdog
@@ -44,8 +47,8 @@ class Simulated:
     def token(self):
         self.tokens.append(self.clock)
         needed = self.answers(self.clock)
-        if needed == "refused":
-            return watchdog.REFUSED
+        if needed in (watchdog.REFUSED, watchdog.BLIND):
+            return needed
         late = needed is None or needed > 20
         self._pass(20 if late else needed)
         return watchdog.MISSED if late else watchdog.ANSWERED
@@ -149,6 +152,27 @@ def test_a_key_that_it_refuses_is_no_reason_to_end_it():
     server = Simulated(answers=lambda now: "refused", load=lambda now: 0.0)
     server.live(3600)
     assert not server.ended
+
+
+def test_one_that_nobody_could_ask_is_left_and_that_is_told():
+    server = Simulated(answers=lambda now: watchdog.BLIND, look=stopped, load=lambda now: 0.0)
+    verdicts = server.live(3600)
+    assert not server.ended and set(verdicts) == {"blind"} and "blind" not in watchdog.QUIET
+
+
+@pytest.mark.parametrize(("file", "said"), [("missing", "blind"), ("key", "missed")])
+def test_only_a_server_that_was_asked_can_miss_a_token(tmp_path, file, said):
+    """By the installed programs: nobody listens, which is the server's fault; a missing key is not."""
+    for program in (probe, watchdog):
+        name = "llama-" + program.__name__.rpartition(".")[2]
+        (tmp_path / name).write_text(Path(program.__file__).read_text())
+    (tmp_path / "key").write_text("secret\n")
+    ask = """import argparse, runpy, sys
+made = runpy.run_path(sys.argv[1])["Instance"]
+print(made(argparse.Namespace(name="a", url="http://127.0.0.1:1", kind="server", key_file=sys.argv[2], sleepy=False,
+                              user=True, timeout=2.0)).token())"""
+    argv = [sys.executable, "-c", ask, tmp_path / "llama-watchdog", tmp_path / file]
+    assert subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip() == said
 
 
 def test_a_server_that_never_answers_again_is_ended_three_times_and_then_left():
