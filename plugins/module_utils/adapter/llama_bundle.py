@@ -16,7 +16,6 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ..core import bundle
-from ..core.build import artifact, builds
 from ..core.bundle import Bundle, Wanted
 from ..core.files import sha256_of
 from ..core.tree import Tree
@@ -51,11 +50,9 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     before = bundle.known(path)
     found = os.path.join(path, "bundle.json")
     digest = sha256_of(found) if before else ""
-    packed, lacking = _packed(module, tree, path, before)
-    given = (tuple(module.params[key]) for key in ("models", "packages", "python_versions"))
-    wanted = Wanted(*given, artifacts=(*module.params["artifacts"], *packed))
-    after: dict[str, Any] = bundle.describe(tree, path, wanted, before)
-    after["files"].update({name: {"size": 0, "sha256": ""} for name in lacking})
+    keys = ("models", "packages", "python_versions", "artifacts", "builds")
+    wanted = Wanted(*(tuple(module.params[key]) for key in keys))
+    after: Mapping[str, Any] = bundle.describe(tree, path, wanted, before)
     if not module.check_mode:
         digest = bundle.write(tree, path, wanted)
         after = bundle.known(path)
@@ -68,19 +65,3 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
         "files": sorted(after["files"]),
         "diff": [{"before_header": found, "after_header": found, "before": texts[0], "after": texts[1]}],
     }
-
-
-def _packed(module: AnsibleModule, tree: Tree, folder: str, before: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """Pack the wanted builds of this host into the bundle, but for those that it has.
-
-    :returns: the paths of all, and in check mode the names of those that would be packed, whose bytes nobody knows yet.
-    """
-    active = builds.active(tree)
-    ids = [active.id if active and name == "active" else name for name in module.params["builds"]]
-    found = {f"{bundle.ARTIFACTS}/{name}.tar.gz": builds.find(tree, name) for name in ids}
-    lacking = [name for name in found if not bundle.holds(folder, before, name)]
-    if not module.check_mode:
-        for name in lacking:
-            artifact.pack(tree, found[name], os.path.join(folder, bundle.ARTIFACTS))
-        lacking = []
-    return [os.path.join(folder, name) for name in found if name not in lacking], lacking

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import command
+from .build import artifact, builds
+from .build.builds import Build
 from .errors import InvalidInput, Prerequisite, Untrusted
 from .files import remove_file, sha256_of, write_json
 from .model import download, modelset
@@ -34,17 +36,21 @@ from .tree import Tree
 SCHEMA = 1
 MODELS, WHEELS, ARTIFACTS = "models", "wheels", "artifacts"
 _LARGEST = 16 << 20  # bytes of bundle.json
+_UNKNOWN = {"size": 0, "sha256": ""}  # of a build that is not packed yet
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a bundle shall hold: model sets by name, requirements, Python versions they are for, further files."""
+    """What a bundle shall hold: model sets by name, requirements, Python versions they are for, further files, and
+    builds by id (`active` is the active one).
+    """
 
     models: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     pythons: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    builds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -131,9 +137,11 @@ def read(folder: str, sha256: str | None) -> Bundle:
 
 
 def describe(tree: Tree, folder: str, wanted: Wanted, before: Mapping[str, Any]) -> dict[str, Any]:
-    """What `bundle.json` will say but for its wheels, which stay as `before` has them if they are there and right.
+    """What `bundle.json` will say but for its wheels and packed builds, which are as `before` has them if they are
+    there and right. Other wheels are left out, of other builds size and SHA-256 are not known yet.
 
-    :raises Prerequisite: a model set is not recorded here. :raises InvalidInput: one of them is a local file.
+    :raises Prerequisite: a model set is not recorded here.
+    :raises InvalidInput: one of them is a local file, or there is no such build.
     """
     sets = [_set(tree, name) for name in wanted.models]
     files = {f"{MODELS}/{file.name}": _fact(file.size, file.sha256) for found in sets for file in found.files}
@@ -141,6 +149,9 @@ def describe(tree: Tree, folder: str, wanted: Wanted, before: Mapping[str, Any])
         if not os.path.isfile(path):
             raise InvalidInput(f"There is no file {path}.")
         files[f"{ARTIFACTS}/{os.path.basename(path)}"] = _fact(os.path.getsize(path), sha256_of(path))
+    for name in _builds(tree, wanted):
+        fact = before.get("files", {}).get(name)
+        files[name] = fact if fact and _is(os.path.join(folder, name), fact) else _UNKNOWN
     models = {found.name: _promise(found) for found in sets}
     if (before.get("packages"), before.get("pythons")) == (list(wanted.packages), list(wanted.pythons)):
         wheels = {name: fact for name, fact in before["files"].items() if name.startswith(f"{WHEELS}/")}
@@ -164,12 +175,6 @@ def known(folder: str) -> dict[str, Any]:
         return {}
 
 
-def holds(folder: str, said: Mapping[str, Any], name: str) -> bool:
-    """Whether a file lies in a bundle as its description says."""
-    fact = said.get("files", {}).get(name)
-    return fact is not None and _is(os.path.join(folder, name), fact)
-
-
 def write(tree: Tree, folder: str, wanted: Wanted) -> str:
     """Bring a bundle to what it shall hold; returns the SHA-256 of its description, which is written last.
 
@@ -182,6 +187,10 @@ def write(tree: Tree, folder: str, wanted: Wanted) -> str:
     sources.update({f"{ARTIFACTS}/{os.path.basename(path)}": path for path in wanted.artifacts})
     for name, path in sources.items():
         _put(path, os.path.join(folder, name), said["files"][name])
+    for name, build in _builds(tree, wanted).items():
+        if said["files"][name] is _UNKNOWN:
+            packed = artifact.pack(tree, build, os.path.join(folder, ARTIFACTS))
+            said["files"][name] = _fact(packed.size, packed.sha256)
     if wanted.packages and not any(name.startswith(f"{WHEELS}/") for name in said["files"]):
         said["files"].update(_wheels(tree, folder, wanted))
     os.makedirs(folder, exist_ok=True)
@@ -244,6 +253,13 @@ def _set(tree: Tree, name: str) -> modelset.ModelSet:
     if not all(file.name for file in found.files):
         raise InvalidInput(f"The model {name!r} is a local file.", "Put it on a web server, or into artifacts.")
     return found
+
+
+def _builds(tree: Tree, wanted: Wanted) -> dict[str, Build]:
+    """The wanted builds of this host, by the file that each is in a bundle."""
+    active = builds.active(tree)
+    ids = [active.id if active and name == "active" else name for name in wanted.builds]
+    return {f"{ARTIFACTS}/{name}.tar.gz": builds.find(tree, name) for name in ids}
 
 
 def _promise(found: modelset.ModelSet) -> dict[str, Any]:
