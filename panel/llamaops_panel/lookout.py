@@ -10,7 +10,6 @@ import time
 from contextlib import ExitStack
 
 from .fleet.fleet import Fleet
-from .jobs.job import RUNNING
 from .jobs.jobs import Jobs
 
 STEP, AFTER = 1.0, 20.0  # seconds between two looks at the jobs; and that a host is watched after its job ended
@@ -33,7 +32,7 @@ class Lookout:
                 held.close()
 
     def _look(self, now: float) -> None:
-        for job in self._jobs.list(state=RUNNING, limit=200):
+        for job in self._jobs.running:
             if not job.check:
                 self._until.update(dict.fromkeys(job.hosts, now + AFTER))
         for host in [host for host in self._until if host not in self._held]:

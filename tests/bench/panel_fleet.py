@@ -21,32 +21,8 @@ import time
 from pathlib import Path
 
 import psutil
-from fixtures.simulated_fleet import Peer, SimulatedFleet, instance, load
+from fixtures.simulated_fleet import SimulatedFleet, talking
 from llamaops_panel.fleet.fleet import Fleet
-
-
-def play(gpus: int, instances: int):  # type: ignore[no-untyped-def]
-    async def host(peer: Peer) -> None:
-        peer.hello()
-        status = {f"m{number}": instance(number, f"GPU-{number % gpus}") for number in range(instances)}
-
-        async def tell() -> None:
-            turn = 0
-            while True:
-                if turn % 4 == 0:
-                    peer.say(kind="status", at=time.time(), instances=status, workers={}, cordon=None, unmanaged=[])
-                peer.say(kind="load", at=time.time(), **load(gpus, turn))
-                turn += 1
-                slept = 0.0
-                while slept < peer.interval:
-                    await asyncio.sleep(0.1)
-                    slept += 0.1
-
-        telling = asyncio.create_task(tell())
-        await peer.answer()
-        telling.cancel()
-
-    return host
 
 
 async def hold(source: str, hosts: int, seconds: float, looked: int) -> None:
@@ -99,7 +75,7 @@ async def hold(source: str, hosts: int, seconds: float, looked: int) -> None:
 async def main(hosts: int, gpus: int, instances: int, seconds: float, looked: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        async with SimulatedFleet(folder, play(gpus, max(instances // hosts, 1))) as simulated:
+        async with SimulatedFleet(folder, talking(gpus, max(instances // hosts, 1))) as simulated:
             known = {f"gpu{number:03}": {"ansible_ssh_executable": str(simulated.ssh)} for number in range(hosts)}
             (folder / "inventory.json").write_text(json.dumps({"all": {"hosts": known}}))
             words = [__file__, "--hold", str(folder / "inventory.json"), str(hosts), str(seconds), str(looked)]

@@ -26,37 +26,14 @@ from typing import Any
 import httpx
 import psutil
 from fixtures.panel_process import PASSWORDS, PanelProcess, inventory_of, simulated
-from fixtures.simulated_fleet import Peer, instance, load
+from fixtures.simulated_fleet import talking
 
 PAGES = ("/hosts?limit=50", "/instances?limit=100", "/attention", "/jobs", "/hosts/gpu001", "/operations")
 said: dict[str, float] = {}  # when a host last said anything
 
 
-def play(gpus: int, instances: int):  # type: ignore[no-untyped-def]
-    async def host(peer: Peer) -> None:
-        peer.hello()
-        status = {f"m{number}": instance(number, f"GPU-{number % gpus}") for number in range(instances)}
-
-        async def tell() -> None:
-            turn = random.randrange(4)  # hosts do not speak all at once
-            peer.say(kind="status", at=time.time(), instances=status, workers={}, cordon=None, unmanaged=[])
-            await asyncio.sleep(random.random() * 5)
-            while True:
-                if turn % 4 == 0:
-                    peer.say(kind="status", at=time.time(), instances=status, workers={}, cordon=None, unmanaged=[])
-                peer.say(kind="load", at=time.time(), **load(gpus, turn))
-                said[peer.name] = time.monotonic()
-                turn += 1
-                slept = 0.0
-                while slept < peer.interval:
-                    await asyncio.sleep(0.1)
-                    slept += 0.1
-
-        telling = asyncio.create_task(tell())
-        await peer.answer()
-        telling.cancel()
-
-    return host
+def tell(name: str) -> None:
+    said[name] = time.monotonic()
 
 
 async def client(api: httpx.AsyncClient, until: float, times: dict[str, list[float]]) -> None:
@@ -134,7 +111,7 @@ def paint(panel: PanelProcess) -> dict[str, Any]:
 def main(hosts: int, gpus: int, instances: int, seconds: float, clients: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with simulated(folder, play(gpus, max(instances // hosts, 1))) as fleet:
+        with simulated(folder, talking(gpus, max(instances // hosts, 1), tell)) as fleet:
             known = {f"gpu{number:03}": {"ansible_ssh_executable": str(fleet.ssh)} for number in range(hosts)}
             panel = PanelProcess(folder, "--inventory", str(inventory_of(folder, known)))
             panel.command("user", "add", "ann", "--password-file", "-", typed=f"{PASSWORDS['ann']}\n")

@@ -156,6 +156,10 @@ class Jobs:
         """The newest first; `before` is the id of the last one of the page before."""
         return self._store.find(host, op, state, limit, before)
 
+    @property
+    def running(self) -> Sequence[Job]:
+        return [job for job in self._open.values() if job.state == RUNNING]
+
     def waits_for(self, job_id: str) -> Sequence[str]:
         """The ids of the jobs that a queued one waits for."""
         return queue.waits_for(self.get(job_id), list(self._open.values()))
