@@ -205,8 +205,21 @@ def test_a_storm_of_crashes_by_itself_ends_with_the_reason_from_its_log(one):
 
 
 def test_the_pauses_between_crashes_grow_where_systemd_can(two):
-    wanted = {"RestartUSec": "1s", "RestartSteps": "6", "RestartMaxDelayUSec": "1min"}
+    wanted = {"RestartUSec": "100ms", "RestartSteps": "6", "RestartMaxDelayUSec": "1min"}
     assert shown(two, "llama-chat", *wanted) == wanted
+
+
+def test_crashes_of_long_ago_make_no_pause_longer(two):
+    """systemd counts them until somebody starts the service by hand; the watchdog has it forget them."""
+    path = "/run/llama-watchdog/llama-watchdog-chat.json"
+    old = kill(two)
+    wait_until(lambda: pid_of(two) not in (0, old) and served(two) == 200, 90)
+    two.check_output("systemctl start llama-watchdog@chat")
+    assert int(shown(two, "llama-chat", "NRestarts")["NRestarts"]) > 0
+    seen = json.loads(two.check_output("cat %s", path))
+    put(two, path, json.dumps({**seen, "since": seen["since"] - 600}))  # so long it has run since
+    two.check_output("systemctl start llama-watchdog@chat")
+    assert shown(two, "llama-chat", "NRestarts") == {"NRestarts": "0"}
 
 
 def test_all_come_back_after_a_reboot(one, two, figure):

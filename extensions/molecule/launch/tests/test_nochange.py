@@ -34,4 +34,3 @@ def test_nothing_to_do_is_quick(two, figure, tmp_path):
     text = f"{ours:.1f} - {floor:.1f} = {ours - floor:.1f} (load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores)"
     figure(f"a run of the role that changes nothing, {len(units)} instances, less one that does nothing, s", text)
     assert [pid_of(two, unit) for unit in units] == before
-    assert ours - floor < 60  # on a machine at rest 2 s; the figure is what counts

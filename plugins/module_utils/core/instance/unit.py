@@ -142,7 +142,7 @@ def _backoff(version: int) -> list[str]:
     """Back at once after one crash, slower with each further one where systemd can (RestartSteps=)."""
     if version < 254:
         return ["RestartSec=2"]
-    return ["RestartSec=1", "RestartSteps=6", "RestartMaxDelaySec=60"]
+    return ["RestartSec=100ms", "RestartSteps=6", "RestartMaxDelaySec=60"]
 
 
 def _socket_lines(launch: Launch, system: bool) -> list[str]:

@@ -12,7 +12,8 @@ A server is ended only when two token probes in a row were missed and nothing sh
 counter of its slots, and no work of its process. One that works and shows no counter is watched for up to 15 minutes
 (one batch of a large model on a slow processor). Sleeping and unloaded models are not woken, and an idle server
 generates only every five minutes, since each probe takes a slot from a conversation that may go on. Where it cannot be
-asked (no key file, no right to its socket) nothing is known of it: that is `blind`, and ends no server.
+asked (no key file, no right to its socket) nothing is known of it: that is `blind`, and ends no server. Pauses between
+starts grow with each end; after ten minutes without one the manager is told to forget them.
 """
 
 from __future__ import annotations
@@ -42,16 +43,18 @@ class Rules:
     patience: float = 900.0
     misses: int = 2
     cures: int = 3
+    settled: float = 600.0  # after so long without an end, the ends before count no more
     least_work: float = 0.05  # of one processor
 
 
 @dataclass(frozen=True)
 class Service:
-    """What the manager says: `state` is systemd's ActiveState; `pid` and `started` name one process."""
+    """What the manager says: ActiveState, one process by `pid` and `started`, and how often it started it again."""
 
     state: str
     pid: int = 0
     started: int = 0
+    restarts: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,12 +68,13 @@ class Look:
 
 @dataclass(frozen=True)
 class Memory:
-    """What the last look left, of the process `pid` that began at `started`; `speed` is what it generated last, in
-    tokens a second, at the time `measured` in seconds since the epoch.
+    """What the last look left, of the process `pid` that began at `started` and was first seen at `since`; `speed` is
+    what it generated last, in tokens a second, at the time `measured` in seconds since the epoch.
     """
 
     pid: int = 0
     started: int = 0
+    since: float = 0.0
     progress: Any = None
     token_at: float | None = None
     cures: int = 0
@@ -83,29 +87,17 @@ class Server(Protocol):
 
     sleepy: bool
 
-    def service(self) -> Service:
-        """The state of the service."""
-
-    def look(self) -> Look:
-        """What the server says of itself."""
-
-    def token(self) -> str:
-        """Have it generate: answered, missed, refused (it answers, but will not serve us) or blind (not asked)."""
-
-    def work(self, pid: int) -> float | None:
-        """Seconds of processor time that its process has used, None when it is gone."""
-
-    def now(self) -> float:
-        """A clock that nobody sets."""
-
-    def sleep(self, seconds: float) -> None:
-        """Wait."""
-
-    def end(self) -> None:
-        """End it at once; its manager starts it again."""
-
-    def start(self) -> bool:
-        """Ask for a start, unless it was stopped on purpose. True if that was asked."""
+    def service(self) -> Service: ...
+    def look(self) -> Look: ...  # what the server says of itself
+    def token(self) -> str: ...  # have it generate: answered, missed, refused (it will not serve us), blind (not asked)
+    def work(
+        self, pid: int
+    ) -> float | None: ...  # seconds of processor time that its process used, None when it is gone
+    def now(self) -> float: ...  # a clock that nobody sets
+    def sleep(self, seconds: float) -> None: ...
+    def end(self) -> None: ...  # at once; its manager starts it again
+    def start(self) -> bool: ...  # ask for a start, unless it was stopped on purpose; True if that was asked
+    def forgive(self) -> None: ...  # have its manager forget how often it was started again
 
 
 def watch(server: Server, memory: Memory, rules: Rules) -> tuple[str, Memory]:
@@ -117,7 +109,14 @@ def watch(server: Server, memory: Memory, rules: Rules) -> tuple[str, Memory]:
     if service.state != "active" or not service.pid:
         return (DOWN if service.state == "failed" else CHANGED), memory
     if (memory.pid, memory.started) != (service.pid, service.started):
-        memory = Memory(service.pid, service.started, cures=memory.cures)
+        memory = Memory(service.pid, service.started, server.now(), cures=memory.cures)
+    verdict, memory = _judge(server, service, memory, rules)
+    if verdict in (ALIVE, IDLE) and service.restarts and server.now() - memory.since >= rules.settled:
+        server.forgive()
+    return verdict, memory
+
+
+def _judge(server: Server, service: Service, memory: Memory, rules: Rules) -> tuple[str, Memory]:
     seen = server.look()
     if seen.state in (SLEEPING, LOADING):
         return seen.state, replace(memory, progress=seen.progress)
@@ -166,11 +165,8 @@ def _insist(server: Server, service: Service, seen: Look, rules: Rules) -> str:
         server.sleep(rules.pause)
 
 
-# ------------------------------------------------------------------ this host
-
-
 class Instance:
-    """An instance under systemd."""
+    """An instance under systemd, on this host."""
 
     def __init__(self, wanted: argparse.Namespace) -> None:
         self.sleepy: bool = wanted.sleepy
@@ -184,11 +180,12 @@ class Instance:
         self.speed: float | None = None
 
     def service(self) -> Service:
-        shown = self._manager("show", self.unit, "--property=ActiveState,MainPID")
+        shown = self._manager("show", self.unit, "--property=ActiveState,MainPID,NRestarts")
         said = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
         pid = int(said.get("MainPID") or 0)
         fields = _stat(pid)
-        return Service(said.get("ActiveState", ""), pid, int(fields[19]) if fields else 0)
+        started = int(fields[19]) if fields else 0
+        return Service(said.get("ActiveState", ""), pid, started, int(said.get("NRestarts") or 0))
 
     def look(self) -> Look:
         said = self._ask("--look", *(["--sleepy"] if self.sleepy else []))
@@ -218,6 +215,9 @@ class Instance:
             return False
         self._manager("start", "--no-block", self.unit)
         return True
+
+    def forgive(self) -> None:
+        self._manager("reset-failed", self.unit)
 
     def _ask(self, *words: str) -> dict[str, Any]:
         try:

@@ -107,7 +107,7 @@ def test_every_directive_has_a_reason():
 def test_crashes_are_answered_slower_and_slower_where_systemd_can(launch):
     assert "\nRestartSec=2\n" in unit.render(launch, "system", 252)
     assert "RestartSteps" not in unit.render(launch, "system", 252)
-    assert "\nRestartSec=1\nRestartSteps=6\nRestartMaxDelaySec=60\n" in unit.render(launch, "system", 257)
+    assert "\nRestartSec=100ms\nRestartSteps=6\nRestartMaxDelaySec=60\n" in unit.render(launch, "system", 257)
 
 
 def test_the_watchdog_asks_what_the_unit_serves(launch):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ class Simulated:
     def __init__(self, *, answers=lambda now: 0.1, look=lambda now: Look("ready"), load=lambda now: 1.0, sleepy=False):
         self.clock, self.ended, self.started, self.tokens = 0.0, [], 0, []
         self.answers, self.see, self.load, self.sleepy = answers, look, load, sleepy
-        self.state, self.worked, self.timer = Service("active", 100, 1), 0.0, True
+        self.state, self.worked, self.timer, self.forgiven = Service("active", 100, 1), 0.0, True, []
 
     def _pass(self, seconds):
         self.worked += seconds * self.load(self.clock)
@@ -70,6 +71,10 @@ class Simulated:
         self.started += self.timer
         return self.timer
 
+    def forgive(self):
+        self.forgiven.append(self.clock)
+        self.state = replace(self.state, restarts=0)
+
     def live(self, seconds, memory=None):
         """Let the timer run for so long; returns the verdicts."""
         memory, verdicts, end = memory or Memory(), [], self.clock + seconds
@@ -89,6 +94,23 @@ def test_a_healthy_idle_server_generates_rarely_and_lives():
     assert set(server.live(3600)) == {"alive", "idle"}
     assert not server.ended
     assert 11 <= len(server.tokens) <= 13  # every five minutes
+
+
+def test_crashes_of_long_ago_make_no_pause_longer():
+    """systemd counts them since somebody started the service by hand, and doubles the pause with each."""
+    server = Simulated(load=lambda now: 0.0)
+    server.state = replace(server.state, restarts=6)
+    server.live(590)
+    assert not server.forgiven
+    server.live(3600, Memory(100, 1, 0.0))
+    assert len(server.forgiven) == 1 and server.forgiven[0] < 660
+
+
+def test_what_crashes_again_and_again_is_not_forgiven():
+    server = Simulated(answers=lambda now: None, load=lambda now: 0.0, look=stopped)
+    server.state = replace(server.state, restarts=6)
+    server.live(3600)
+    assert not server.forgiven
 
 
 def test_real_requests_are_proof_enough():
