@@ -90,9 +90,7 @@ class Server(Protocol):
     def service(self) -> Service: ...
     def look(self) -> Look: ...  # what the server says of itself
     def token(self) -> str: ...  # have it generate: answered, missed, refused (it will not serve us), blind (not asked)
-    def work(
-        self, pid: int
-    ) -> float | None: ...  # seconds of processor time that its process used, None when it is gone
+    def work(self, pid: int) -> float | None: ...  # processor seconds of its process, None when it is gone
     def now(self) -> float: ...  # a clock that nobody sets
     def sleep(self, seconds: float) -> None: ...
     def end(self) -> None: ...  # at once; its manager starts it again
