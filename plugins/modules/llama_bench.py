@@ -39,8 +39,10 @@ options:
     default: active
   devices:
     description:
-      - The devices to measure on. None, or V(cpu), is the CPU.
-      - This version builds for the CPU only and refuses all others.
+      - The devices to measure on, each by its id (C(GPU-...), C(MIG-...)) or address (C(pci:0000:03:00.0)), or V(cpu)
+        alone.
+      - Without any it is all devices that the build drives; for a build without a GPU backend that is the CPU.
+      - Refused while other processes hold one of them, see O(allow_busy).
     type: list
     elements: str
     default: []
@@ -75,6 +77,12 @@ options:
         type: int
       ubatch_size:
         description: The physical batch size in tokens.
+        type: int
+      gpu_layers:
+        description: Layers that lie on GPUs, the output counted as one. By default all.
+        type: int
+      n_cpu_moe:
+        description: Layers, from the first, whose experts stay in the memory of the host.
         type: int
       cache_type_k:
         description: Data type of the K cache.
@@ -123,6 +131,14 @@ EXAMPLES = r"""
       n_depth: [0, 8192, 32768]
     max_age: 604800
   register: bench
+
+- name: Measure one GPU by its id, with the experts of eight layers in the memory of the host
+  llamaops.llama_cpp.llama_bench:
+    root: /opt/llama
+    model: moe
+    devices: [GPU-5b1c8f6e-0d1a-4c55-9a43-2f3f6c1d7e90]
+    tests:
+      n_cpu_moe: 8
 
 - name: Show tokens per second
   ansible.builtin.debug:

@@ -190,7 +190,8 @@ def _bench(compare: bool) -> tuple[Field, ...]:
     models = Field("models", "list", "Models", "Names of model sets or paths; none: all.", "llama_bench_models")
     tests = specs.module("llama_bench", "tests", variable="llama_bench_tests")
     more = [
-        specs.module("llama_bench", name, variable=f"llama_bench_{name}") for name in ("force", "max_age", "allow_busy")
+        specs.module("llama_bench", name, variable=f"llama_bench_{name}")
+        for name in ("devices", "force", "max_age", "allow_busy")
     ]
     return (models, builds, tests, *more)
 

@@ -8,12 +8,11 @@ PRIVATE to the collection.
 
 from __future__ import annotations
 
-import shlex
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ..core import bench, benchresult
+from ..core import bench, benchdevices, benchresult
 from ..core.errors import Prerequisite
 from ..core.instance.definition import CACHE_TYPES
 from ..core.tree import Tree
@@ -28,6 +27,8 @@ TESTS: dict[str, dict[str, Any]] = {
     "threads": {"type": "int"},
     "batch_size": {"type": "int"},
     "ubatch_size": {"type": "int"},
+    "gpu_layers": {"type": "int"},
+    "n_cpu_moe": {"type": "int"},
     "cache_type_k": {"type": "str", "choices": list(CACHE_TYPES)},
     "cache_type_v": {"type": "str", "choices": list(CACHE_TYPES)},
     "flash_attn": {"type": "str", "choices": list(bench.FLASH_ATTN)},
@@ -60,7 +61,7 @@ def run(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     if stored is None and not module.check_mode:
         return _result(tree, plan, bench.measure(tree, plan, wanted["timeout"], wanted["allow_busy"]), changed=True)
     if stored is None and not wanted["allow_busy"]:
-        for found in bench.disturbers():
+        for found in benchdevices.disturbers(plan.devices):
             module.warn(f"{found['program']} (pid {found['pid']}) runs; beside it the benchmark would be refused.")
     return _result(tree, plan, stored, changed=stored is None)
 
@@ -70,10 +71,10 @@ def _result(tree: Tree, plan: bench.Plan, record: dict[str, Any] | None, changed
         "changed": changed,
         "build_id": plan.build_id,
         "model": plan.model,
-        "devices": plan.devices,
+        "devices": list(plan.devices.ids),
         "parameters": plan.parameters,
         "command": plan.argv,
-        "command_line": shlex.join(plan.argv),
+        "command_line": plan.line,
         "key": plan.key,
         "file": benchresult.path(tree),
         "time": record and record["time"],

@@ -9,21 +9,22 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from . import benchresult, command, gguf, lock, sandbox
+from . import benchdevices, benchresult, command, gguf, lock, sandbox
+from .benchdevices import CPU, Devices
 from .build import builds
 from .errors import Busy, InvalidInput, Prerequisite
 from .files import sha256_of
-from .host import process
+from .host import gpu
 from .instance.definition import CACHE_TYPES
 from .model import modelset
 from .names import check_keys
 from .tree import Tree
 
-CPU = "cpu"
 FLASH_ATTN = ("on", "off", "auto")
 # name -> (flag, default); None leaves the choice to llama-bench
 _LISTS: dict[str, tuple[str, list[int]]] = {
@@ -36,7 +37,10 @@ _NUMBERS: dict[str, tuple[str, int | None]] = {
     "threads": ("--threads", None),
     "batch_size": ("--batch-size", None),
     "ubatch_size": ("--ubatch-size", None),
+    "gpu_layers": ("--n-gpu-layers", None),
+    "n_cpu_moe": ("--n-cpu-moe", None),
 }
+_LATER = ("gpu_layers", "n_cpu_moe")  # left out, they are no part of a key: results of before have none
 _WORDS = {
     "cache_type_k": ("--cache-type-k", CACHE_TYPES),
     "cache_type_v": ("--cache-type-v", CACHE_TYPES),
@@ -63,30 +67,41 @@ class Plan:
 
     build_id: str
     model: dict[str, Any]
-    devices: list[str]
+    devices: Devices
     parameters: dict[str, Any]
     argv: list[str]
     key: str
 
+    @property
+    def line(self) -> str:
+        """The command for a shell, with the variables that choose its devices."""
+        return " ".join(
+            [*(f"{name}={shlex.quote(value)}" for name, value in self.devices.env.items()), shlex.join(self.argv)]
+        )
 
-def make_plan(tree: Tree, request: Request) -> Plan:
+
+def make_plan(tree: Tree, request: Request, read_facts: Callable[[], Mapping[str, Any]] = gpu.read) -> Plan:
     """Check a request against what is on the host.
 
+    :param read_facts: reads its GPUs; asked only for a build that drives some.
     :raises Prerequisite: the build or the model set is not there yet.
     :raises InvalidInput: a value cannot be used, or the model or device does not exist.
     :raises Untrusted: the model file is damaged.
     """
     parameters = read_parameters(request.tests or {})
     build = _build(tree, request.build)
-    devices = _devices(build.id, request.devices)
+    facts = read_facts() if benchdevices.needs_facts(build, request.devices) else None
+    devices = benchdevices.choose(build, request.devices, facts)
+    if not devices.names and any(parameters[name] is not None for name in _LATER):
+        raise InvalidInput(f"tests: {' and '.join(_LATER)} say what lies on GPUs, and this measures the CPU.")
     model = _model(tree, request.model)
     return Plan(
         build_id=build.id,
         model=model,
         devices=devices,
         parameters=parameters,
-        argv=compose(build.tool("llama-bench"), model["path"], parameters),
-        key=result_key(build.id, model["sha256"], devices, parameters),
+        argv=compose(build.tool("llama-bench"), model["path"], parameters, devices),
+        key=result_key(build.id, model["sha256"], devices.ids, parameters),
     )
 
 
@@ -111,9 +126,9 @@ def read_parameters(tests: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def compose(tool: str, model: str, parameters: Mapping[str, Any]) -> list[str]:
-    """The llama-bench command. The CPU is named as the device, so that a build with GPU support stays on it too."""
-    argv = [tool, "--output", "json", "--model", model, "--device", "none", "--n-gpu-layers", "0"]
+def compose(tool: str, model: str, parameters: Mapping[str, Any], devices: Devices) -> list[str]:
+    """The llama-bench command."""
+    argv = [tool, "--output", "json", "--model", model, *devices.flags]
     for name, (flag, _default) in {**_LISTS, **_NUMBERS, **_WORDS}.items():
         value = parameters[name]
         if value is not None:
@@ -123,24 +138,21 @@ def compose(tool: str, model: str, parameters: Mapping[str, Any]) -> list[str]:
 
 def result_key(build_id: str, sha256: str, devices: Sequence[str], parameters: Mapping[str, Any]) -> str:
     """A hash that is equal for measurements of the same thing."""
-    content = {"build": build_id, "model": sha256, "devices": list(devices), "parameters": dict(parameters)}
+    counted = {name: value for name, value in parameters.items() if name not in _LATER or value is not None}
+    content = {"build": build_id, "model": sha256, "devices": list(devices), "parameters": counted}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def disturbers(proc: str = "/proc") -> list[dict[str, Any]]:
-    """The llama.cpp programs that hold the device, `[{pid, program, unit}]`. For the CPU that is each one."""
-    return [{"pid": found.pid, "program": found.tool, "unit": found.unit} for found in process.find_servers(proc)]
-
-
-def check_idle(running: Sequence[Mapping[str, Any]]) -> None:
+def check_idle(running: Sequence[Mapping[str, Any]], devices: Sequence[str] = (CPU,)) -> None:
     """Refuse to measure beside other work.
 
-    :raises Busy: names each process and its unit.
+    :param running: as `benchdevices.disturbers` finds it. :raises Busy: names each process and its unit.
     """
     if running:
         who = ", ".join(f"{it['program']} (pid {it['pid']}, {it['unit'] or 'no unit'})" for it in running)
+        what = "The CPU" if list(devices) == [CPU] else ", ".join(devices)
         raise Busy(
-            f"The CPU is in use by {who}: a measurement would be wrong, and disturb it.",
+            f"{what} is in use by {who}: a measurement would be wrong, and disturb it.",
             "Stop it first, or measure anyway with allow_busy: true.",
             running=list(running),
         )
@@ -155,10 +167,12 @@ def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str,
     :raises CommandFailed: llama-bench failed, or took longer than `seconds`.
     :raises Untrusted: its output cannot be understood.
     """
-    wrapped = sandbox.wrap(tree, plan.argv, unit=f"llamaops-bench-{os.getpid()}", seconds=seconds + 10)
+    wrapped = sandbox.wrap(
+        tree, plan.argv, unit=f"llamaops-bench-{os.getpid()}", seconds=seconds + 10, env=plan.devices.env
+    )
     with lock.hold(tree, "llama_bench", _LOCK_WAIT) as handle:
         if not allow_busy:
-            check_idle(disturbers())
+            check_idle(benchdevices.disturbers(plan.devices), plan.devices.ids)
         done = command.run(wrapped, cwd="/", timeout=seconds, keep_fds=[handle])
         record = {
             "key": plan.key,
@@ -166,7 +180,7 @@ def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str,
             "host": os.uname().nodename,
             "build": plan.build_id,
             "model": plan.model,
-            "devices": plan.devices,
+            "devices": list(plan.devices.ids),
             "parameters": plan.parameters,
             "command": plan.argv,
             "seconds": round(done.seconds, 3),
@@ -189,16 +203,6 @@ def _build(tree: Tree, name: str) -> builds.Build:
     if active is None:
         raise Prerequisite(f"No build is active in {tree.root}.", "Run llama_build (playbooks/build.yml) first.")
     return active
-
-
-def _devices(build_id: str, devices: Sequence[str]) -> list[str]:
-    foreign = [device for device in devices if device != CPU]
-    if foreign:
-        raise InvalidInput(
-            f"The build {build_id} runs on the CPU only and cannot measure {', '.join(foreign)}.",
-            "Leave devices empty; this version has no builds for GPUs yet.",
-        )
-    return [CPU]
 
 
 def _model(tree: Tree, name: str) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bench, benchresult
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import bench, benchdevices, benchresult
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import (
     Busy,
@@ -69,6 +69,8 @@ def test_defaults_are_explicit():
         "cache_type_k": None,
         "cache_type_v": None,
         "flash_attn": None,
+        "gpu_layers": None,
+        "n_cpu_moe": None,
     }
 
 
@@ -81,7 +83,7 @@ def test_command():
         "threads": 8,
         "flash_attn": "on",
     }
-    assert bench.compose("/b/llama-bench", "/m/a b.gguf", bench.read_parameters(tests)) == [
+    assert bench.compose("/b/llama-bench", "/m/a b.gguf", bench.read_parameters(tests), benchdevices.Devices()) == [
         "/b/llama-bench",
         *("--output", "json", "--model", "/m/a b.gguf", "--device", "none", "--n-gpu-layers", "0"),
         *("--n-prompt", "64,128", "--n-gen", "0", "--n-depth", "0,4096"),
@@ -126,13 +128,77 @@ def test_key_is_stable_and_depends_on_everything():
 
 def test_plan_by_path(tree, model):
     made = plan(tree, model, devices=("cpu",))
-    assert (made.build_id, made.devices, made.argv[0]) == (
+    assert (made.build_id, made.devices.ids, made.argv[0]) == (
         BUILD,
-        ["cpu"],
+        ("cpu",),
         tree.path("builds", BUILD, "bin/llama-bench"),
     )
     assert made.model["sha256"] == sha256_of(model)
     assert made.key == plan(tree, model, build=BUILD, devices=(), tests={"repetitions": 5}).key
+
+
+CARDS = [
+    {"id": f"GPU-{letter}", "backend": "cuda", "pci": f"0000:0{number}:00.0", "name": "L4", "total": 24 << 30,
+     "processes": held}
+    for number, (letter, held) in enumerate([("a", []), ("b", [{"pid": 7, "command": "train", "unit": None}])])
+]  # fmt: skip
+
+
+@pytest.fixture
+def gpu_build(tree):
+    manifest = {"schema": 1, "files": {"bin/llama-bench": {}}, "recipe": {"backend": "cuda"}}
+    write_json(tree.path("builds", BUILD, "manifest.json"), manifest)
+
+
+def on_cards(tree, model, *wanted, cards=CARDS, **tests) -> bench.Plan:
+    asked = bench.Request(model, devices=wanted, tests=tests)
+    return bench.make_plan(tree, asked, lambda: {"devices": cards})
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_a_gpu_build_measures_the_cards_that_are_asked_for_by_their_ids(tree, model):
+    every, one = on_cards(tree, model), on_cards(tree, model, "pci:0000:01:00.0", n_cpu_moe=3)
+    assert every.devices.ids == ("GPU-a", "GPU-b")
+    assert every.argv[5:7] == ["--device", "CUDA0/CUDA1"] and "--n-gpu-layers" not in every.argv
+    assert every.line.startswith("CUDA_VISIBLE_DEVICES=GPU-a,GPU-b /")
+    assert one.devices.env == {"CUDA_VISIBLE_DEVICES": "GPU-b"} and "--device CUDA0 " in one.line
+    assert one.argv[-2:] == ["--n-cpu-moe", "3"]
+    assert len({every.key, one.key, on_cards(tree, model, "GPU-b").key}) == 3
+    with pytest.raises(InvalidInput, match="no device GPU-c.*GPU-a"):
+        on_cards(tree, model, "GPU-c")
+    with pytest.raises(InvalidInput, match="drives no device"):
+        on_cards(tree, model, cards=[])
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_a_gpu_build_measures_the_cpu_if_that_is_asked_for(tree, model):
+    made = bench.make_plan(tree, bench.Request(model, devices=("cpu",)), lambda: pytest.fail("it looked for GPUs"))
+    assert made.argv[5:9] == ["--device", "none", "--n-gpu-layers", "0"] and made.devices.env == {}
+    with pytest.raises(InvalidInput, match="measures the CPU"):
+        bench.make_plan(tree, bench.Request(model, devices=("cpu",), tests={"gpu_layers": 4}))
+
+
+def test_a_build_for_the_cpu_measures_no_card(tree, model):
+    with pytest.raises(InvalidInput, match="runs on the CPU and cannot measure GPU-a"):
+        plan(tree, model, devices=("GPU-a",))
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_who_holds_a_card_disturbs_and_nobody_else(tree, model):
+    assert benchdevices.disturbers(on_cards(tree, model, "GPU-a").devices) == []
+    held = on_cards(tree, model, "GPU-b")
+    assert benchdevices.disturbers(held.devices) == [{"pid": 7, "program": "train", "unit": None}]
+    with pytest.raises(Busy, match=r"GPU-b is in use by train \(pid 7"):
+        bench.measure(tree, held, seconds=60, allow_busy=False)
+    silent = on_cards(tree, model, cards=[{**CARDS[0], "processes": None}])
+    assert silent.devices.processes is None
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_llama_bench_is_told_which_cards_by_its_environment(tree, model):
+    record = bench.measure(tree, on_cards(tree, model, "GPU-a"), seconds=60, allow_busy=False)
+    assert record["devices"] == ["GPU-a"]
+    assert "CUDA_VISIBLE_DEVICES=GPU-a\n" in Path(tree.path("environment")).read_text()
 
 
 def test_plan_by_name(tree, model):
@@ -166,7 +232,7 @@ def test_what_is_not_there_yet(tree, model):
 def test_what_cannot_be_measured(tree, model, tmp_path):
     with pytest.raises(InvalidInput, match="no build"):
         plan(tree, model, build="0.5.0-b123456-cpu-01234567")
-    with pytest.raises(InvalidInput, match="CPU only and cannot measure GPU-aaaa"):
+    with pytest.raises(InvalidInput, match="CPU and cannot measure GPU-aaaa"):
         plan(tree, model, devices=("cpu", "GPU-aaaa"))
     with pytest.raises(InvalidInput, match="There is no file"):
         plan(tree, str(tmp_path / "missing.gguf"))

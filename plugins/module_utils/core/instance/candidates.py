@@ -47,7 +47,7 @@ def choose(instance: Instance, build: Build, backend: str, known: Sequence[Devic
     if wanted is None:
         return [*remote, *known], len(remote) + len(known) if remote else 0
     if wanted.ids:
-        local = [_find(where, name, known) for name in wanted.ids]
+        local = [find(where, name, known) for name in wanted.ids]
         return [*remote, *local], len(remote) + len(local)
     local = [item for item in known if wanted.name.lower() in str(item.get("name") or "").lower()]
     if len(local) < wanted.count:
@@ -106,7 +106,12 @@ def _worker(instance: Instance, address: str, name: str) -> Device:
     return {"id": address, "backend": RPC, "name": name, "total": 0, "free": None}
 
 
-def _find(where: str, name: str, usable: Sequence[Device]) -> Device:
+def find(where: str, name: str, usable: Sequence[Device]) -> Device:
+    """The device with this id or address on the bus.
+
+    :param where: begins the sentence of the error.
+    :raises InvalidInput: there is none; lists those that are.
+    """
     for item in usable:
         if name in (item["id"], f"pci:{item.get('pci')}") or name.lower() == f"pci:{item.get('pci')}".lower():
             return item

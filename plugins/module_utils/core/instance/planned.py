@@ -20,7 +20,7 @@ from ..sizes import human
 from . import candidates, naming, served
 from .definition import DEFAULT_CTX_SIZE, Instance
 from .placement import Place
-from .record import VISIBLE, Record, chosen_by_id
+from .record import Record, visible
 from .room import Room
 from .served import Served
 from .values import AUTO
@@ -136,12 +136,7 @@ def resolved(instance: Instance, build: Build, record: Record) -> Instance:
 
 def place(record: Record) -> Place:
     """The devices of a plan as the build calls them, and the variables that make these names mean them."""
-    env: dict[str, str] = {}
-    for backend, variable in VISIBLE.items():
-        rows = [row for row in record.devices if row["backend"] == backend]
-        if rows and chosen_by_id(rows):
-            env[variable] = ",".join(str(row["id"]) for row in rows)
-    return Place(tuple(str(row["flag"]) for row in record.devices), env)
+    return Place(tuple(str(row["flag"]) for row in record.devices), visible(record.devices))
 
 
 def _options(instance: Instance, build: Build, files: Served) -> tuple[dict[str, Any], tuple[str, ...]]:

@@ -91,6 +91,16 @@ def chosen_by_id(devices: Sequence[Mapping[str, Any]]) -> bool:
     return all(item["backend"] in VISIBLE and not str(item["id"]).startswith("pci:") for item in devices)
 
 
+def visible(devices: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The variables that make the names of a build mean these devices, in this order."""
+    env: dict[str, str] = {}
+    for backend, variable in VISIBLE.items():
+        rows = [row for row in devices if row["backend"] == backend]
+        if rows and chosen_by_id(rows):
+            env[variable] = ",".join(str(row["id"]) for row in rows)
+    return env
+
+
 def named(backend: str, number: int) -> str:
     """The name of a device for `--device`, by its number among those of its backend."""
     return f"{NAMES[backend]}{number}"

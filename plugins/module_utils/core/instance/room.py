@@ -36,6 +36,16 @@ class Left:
     taken: Mapping[str, str]
 
 
+def driven(devices: Sequence[Mapping[str, Any]], backend: str) -> list[Mapping[str, Any]]:
+    """The devices of the facts that a build with this backend drives, each with its `position` among them."""
+    drives = DRIVES[backend]
+    found = [
+        {**item, "backend": backend, "position": number}
+        for number, item in enumerate(item for item in devices if item["backend"] in drives)
+    ]
+    return [{**item, "backend": backend} for item in gpu.usable(found)]
+
+
 class Room:
     """What a call knows of the memory of its host; devices and units are read when they are first asked for."""
 
@@ -68,14 +78,7 @@ class Room:
 
     def devices(self, backend: str) -> list[Mapping[str, Any]]:
         """The devices that a build with this backend drives, each with its `position` among them."""
-        if backend not in DRIVES:
-            return []
-        drives = DRIVES[backend]
-        found = [
-            {**item, "backend": backend, "position": number}
-            for number, item in enumerate(item for item in self.facts["devices"] if item["backend"] in drives)
-        ]
-        return [{**item, "backend": backend} for item in gpu.usable(found)]
+        return driven(self.facts["devices"], backend) if backend in DRIVES else []
 
     @property
     def host_total(self) -> int:
