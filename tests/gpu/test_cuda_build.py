@@ -54,10 +54,11 @@ def test_a_small_tree_with_one_real_kernel(tmp_path, cuda_home, architecture):
 
 @pytest.mark.skipif("LLAMAOPS_TEST_CUDA_FULL" not in os.environ, reason="takes half an hour; see README.md")
 def test_all_of_llama_cpp(tmp_path, kept_root, cuda_home, architecture):
+    archive = os.environ.get("LLAMAOPS_TEST_CUDA_SOURCE")
     result = run_build(
         tmp_path,
         root=str(kept_root),
-        source={"type": "sdist"},
+        source={"type": "archive", "path": archive} if archive else {"type": "sdist"},
         backend="cuda",
         cpu="baseline",
         cuda_home=cuda_home,

@@ -34,31 +34,8 @@ SECONDS = 60
 
 
 def cut(path: Path, name: str, layers: int) -> str:
-    """A sparse file of a recorded model with its first layers alone, and a vocabulary of bytes and words."""
-    found = recorded.models()[name]
-    arch = found["metadata"]["general.architecture"]
-    vocabulary = found["metadata"][f"{arch}.vocab_size"]
-    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256))]
-    words += [f"w{number}" for number in range(TOKENS - len(words))]
-    metadata: dict[str, Any] = {
-        **{
-            key: value[:layers] if isinstance(value, list) and len(value) > layers else value
-            for key, value in found["metadata"].items()
-        },
-        f"{arch}.block_count": layers,
-        f"{arch}.vocab_size": TOKENS,
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": words,
-        "tokenizer.ggml.scores": [0.0] * TOKENS,
-        "tokenizer.ggml.token_type": [2, 3, 3, *[6] * 256, *[1] * (TOKENS - 259)],
-        "tokenizer.chat_template": "{{ messages[0]['content'] }}",
-    }
-    tensors = [
-        (tensor, tuple(TOKENS if size == vocabulary else size for size in dims), kind)
-        for tensor, dims, kind in recorded.unpack(found["tensors"])
-        if not tensor.startswith("blk.") or int(tensor.split(".")[1]) < layers
-    ]
-    sparse.write(str(path), metadata, tensors)
+    """A sparse file of a recorded model with its first layers alone."""
+    sparse.write_runnable(str(path), recorded.models()[name], layers, TOKENS)
     return str(path)
 
 

@@ -44,18 +44,20 @@ def main() -> None:
                     print(f"{name} {launch}: {exc}"[:400], file=sys.stderr)
                     continue
                 models[name]["hparams"] = _short(answer["hparams"])
-                row = {"model": name, "launch": launch}
-                for part in ("main", "mtp"):
-                    if part in answer:
-                        row[part] = {
-                            device: [cell["model"], cell["context"], cell["compute"]]
-                            for device, cell in answer[part].items()
-                        }
-                rows.append(row)
+                rows.append({"model": name, "launch": launch, **cells(answer)})
     recorded.FOLDER.mkdir(parents=True, exist_ok=True)
     _write("models.json", models)
     rows.sort(key=lambda row: list(models).index(row["model"]))
     (recorded.FOLDER / "rows.json").write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
+
+
+def cells(answer: dict) -> dict:
+    """What an answer says of the bytes of every device: `[model, context, compute]`."""
+    return {
+        part: {device: [cell["model"], cell["context"], cell["compute"]] for device, cell in answer[part].items()}
+        for part in ("main", "mtp")
+        if part in answer
+    }
 
 
 def _short(hparams: dict) -> dict:

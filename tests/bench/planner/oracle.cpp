@@ -3,8 +3,8 @@
 // SPDX-License-Identifier: GPL-3.0-or-later
 //
 // What llama.cpp itself says a launch takes: it builds the real model and context with no_alloc and reports the bytes
-// of every buffer. One JSON request a line on stdin, one JSON answer a line on stdout. Arguments: RPC endpoints, each
-// one a device. Built by build_oracle.sh against the static libraries of a llama.cpp build.
+// of every buffer. One JSON request a line on stdin, one JSON answer a line on stdout. Arguments: the devices, each an
+// RPC endpoint or a name such as CUDA0. Built by build_oracle.sh against the libraries of a llama.cpp build.
 //
 //   {"cmd":"shape","model":PATH}  a file with metadata only -> the tensors the architecture loads for that metadata
 //   {"cmd":"probe","model":PATH,...}  bytes by device and component, and what became of the hyperparameters
@@ -12,7 +12,6 @@
 #include "../src/llama-ext.h"
 #include "../src/llama-model.h"
 #include "ggml-backend.h"
-#include "ggml-rpc.h"
 #include "gguf.h"
 #include "llama.h"
 
@@ -89,7 +88,7 @@ static json breakdown(const llama_context * ctx) {
         ggml_backend_dev_t dev = ggml_backend_buft_get_device(buft);
         std::string key = "host";
         for (size_t i = 0; i < g_devices.size(); ++i) {
-            if (dev == g_devices[i]) {
+            if (dev == g_devices[i] && !ggml_backend_buft_is_host(buft)) {  // pinned memory names the device it is for
                 key = std::to_string(i);
             }
         }
@@ -174,12 +173,26 @@ static json probe(const json & req) {
     return out;
 }
 
+static ggml_backend_dev_t device(const std::string & name) {
+    if (name.find(':') == std::string::npos) {
+        return ggml_backend_dev_by_name(name.c_str());
+    }
+    ggml_backend_reg_t rpc = ggml_backend_reg_by_name("RPC");
+    auto add = (ggml_backend_reg_t(*)(const char *)) ggml_backend_reg_get_proc_address(rpc, "ggml_backend_rpc_add_server");
+    return ggml_backend_reg_dev_get(add(name.c_str()), 0);
+}
+
 int main(int argc, char ** argv) {
     llama_log_set(keep_errors, nullptr);
     llama_backend_init();
+    ggml_backend_load_all();
     for (int i = 1; i < argc; ++i) {
-        ggml_backend_reg_t reg = ggml_backend_rpc_add_server(argv[i]);
-        g_devices.push_back(ggml_backend_reg_dev_get(reg, 0));
+        ggml_backend_dev_t dev = device(argv[i]);
+        if (!dev) {
+            std::cerr << "no device " << argv[i] << std::endl;
+            return 1;
+        }
+        g_devices.push_back(dev);
     }
     for (std::string line; std::getline(std::cin, line);) {
         json answer;

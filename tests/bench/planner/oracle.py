@@ -1,7 +1,7 @@
 # Copyright (c) 2026, LlamaOps contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""llama.cpp itself as the oracle: the compiled oracle.cpp, with loopback RPC workers as devices."""
+"""llama.cpp itself as the oracle: the compiled oracle.cpp, with GPUs and loopback RPC workers as devices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from typing import Any
+
+_ENVIRONMENT = {"GGML_NO_BACKTRACE": "1", "PATH": "/usr/bin:/bin"}
 
 
 class OracleFailed(Exception):
@@ -23,15 +26,27 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        with socket.socket() as found:
+            if found.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.05)
+    raise OracleFailed(f"no worker listens on port {port}")
+
+
 class Oracle:
     """The oracle process and its workers; a context manager.
 
     :param program: the compiled oracle.cpp.
     :param worker: ggml-rpc-server of the same build.
+    :param devices: how many; `local` names the first of them, such as CUDA0, and the others are workers.
     """
 
-    def __init__(self, program: str, worker: str, devices: int) -> None:
-        self._program, self._worker, self._count = program, worker, devices
+    def __init__(self, program: str, worker: str, devices: int, local: Sequence[str] = ()) -> None:
+        self._program, self._worker, self._count = program, worker, devices - len(local)
+        self._local = list(local)
         self._workers: list[subprocess.Popen[bytes]] = []
         self._endpoints: list[str] = []
         self._process: subprocess.Popen[str] | None = None
@@ -44,17 +59,19 @@ class Oracle:
         """New workers and a new process: a worker may have died with the old one."""
         for _worker in range(self._count):
             port = _free_port()
-            argv = ["nice", self._worker, "-H", "127.0.0.1", "-p", str(port), "-t", "1"]
-            self._workers.append(subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+            argv = ["nice", self._worker, "-H", "127.0.0.1", "-p", str(port), "-t", "1", "-d", "CPU"]
+            quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+            self._workers.append(subprocess.Popen(argv, env={**_ENVIRONMENT, "CUDA_VISIBLE_DEVICES": ""}, **quiet))
             self._endpoints.append(f"127.0.0.1:{port}")
-        time.sleep(0.2)
+        for endpoint in self._endpoints:
+            _wait_for(int(endpoint.partition(":")[2]))
         return subprocess.Popen(
-            ["nice", self._program, *self._endpoints],
+            ["nice", self._program, *self._local, *self._endpoints],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env={"GGML_NO_BACKTRACE": "1", "PATH": "/usr/bin:/bin"},
+            env=_ENVIRONMENT,
         )
 
     def __exit__(self, *exc: object) -> None:

@@ -199,7 +199,7 @@ class _Task:
         if question.instance.ctx_size is None:
             options["ctx_size"] = planned.default_context(self.model.hparams.context)
         self.options = options
-        self.launch = answer.launch(self.model, options, draft is not None)
+        self.launch = answer.launch(self.model, options, draft is not None, [item["backend"] for item in devices])
         self.extras: Extras = replace(answer.extras(options, mmproj, draft), learned=dict(overheads))
         self.devices = [
             Device(item["id"], item["backend"], item["total"], left.free[item["id"]], str(item.get("name") or ""))

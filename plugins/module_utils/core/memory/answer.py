@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ..errors import InvalidInput
 from ..names import did_you_mean
-from . import choose, speculation
+from . import choose, kernels, speculation
 from .choose import Choice, Wish
+from .hparams import Hparams
 from .launch import Launch
 from .plan import MIB, Extras, Model
 from .table import BACKENDS, Device
@@ -86,10 +87,11 @@ def canonical(options: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def launch(model: Model, options: Mapping[str, Any], drafts: bool = False) -> Launch:
+def launch(model: Model, options: Mapping[str, Any], drafts: bool = False, backends: Collection[str] = ()) -> Launch:
     """The launch that llama-server would make of these options; what is not given has the server's default.
 
     :param drafts: a draft model is launched too.
+    :param backends: of the devices; flash attention is left out by itself where they have none for this model.
     :raises InvalidInput: an option is unknown, or its value is none of its values.
     """
     options = canonical(options)
@@ -121,7 +123,7 @@ def launch(model: Model, options: Mapping[str, Any], drafts: bool = False) -> La
         ubatch_size=ubatch,
         cache_type_k=str(options.get("cache_type_k") or "f16"),
         cache_type_v=str(options.get("cache_type_v") or "f16"),
-        flash_attn=flags.get("flash_attn", True) and hp.traits.flash,
+        flash_attn=_flash(hp, options.get("flash_attn"), backends),
         kv_offload=flags.get("kv_offload", True),
         op_offload=flags.get("op_offload", True),
         swa_full=flags.get("swa_full", False),
@@ -133,6 +135,12 @@ def launch(model: Model, options: Mapping[str, Any], drafts: bool = False) -> La
         draft_max=spec.states,
         mtp=spec.mtp and not drafts,
     )
+
+
+def _flash(hp: Hparams, given: Any, backends: Collection[str]) -> bool:
+    if not hp.traits.flash or (given is not None and not _flag("flash_attn", given)):
+        return False
+    return _WORDS.get(str(given).lower(), False) or kernels.attends(hp) or not set(kernels.BACKENDS) & set(backends)
 
 
 def _number(key: str, value: Any) -> int:
@@ -238,7 +246,8 @@ def answer(model: Model, options: Mapping[str, Any], described: Sequence[Mapping
     :raises InvalidInput: the question makes no sense, or llama.cpp would refuse the launch.
     :raises Untrusted: the header contradicts itself.
     """
-    asked, listed = launch(model, options, draft is not None), devices(described)
+    listed = devices(described)
+    asked = launch(model, options, draft is not None, [device.backend for device in listed])
     may, more = wish(options, allow, ctx_floor), extras(options, mmproj, draft)
     found = choose.choose(model, asked, listed, may, more)
     buys = choose.next_gib(model, asked, listed, may, more, found) if found.devices else ""

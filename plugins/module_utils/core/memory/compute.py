@@ -145,6 +145,8 @@ def _host(
     else:
         host = mask + (5 if piped else 3 if flash else 4) * row + extra
     if not placement.everything:
+        if fetches and not hp.traits.recurrent:
+            return host + row
         if not flash:
             return host + 2 * row + live
         rest = _live("REST", hp, ctx, tokens)
@@ -219,6 +221,7 @@ def _plain(
             size = _live("APART" if launch.n_cpu_moe >= hp.trunk else "SOME", hp, ctx, tokens)
         elif flash and not placement.everything:
             size = _live("PARTIAL", hp, ctx, tokens)
+            size = max(size, live) if size is not None and fetches else size  # then it computes every layer
         found[device] = (live if size is None else size) + (0 if device == used[0] else 2 * row)
     return found
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from ..gguf import Header
-from . import cache, compute, hparams, layers, weights
+from . import cache, compute, hparams, kernels, layers, weights
 from .compute import Compute
 from .hparams import Hparams
 from .launch import Context, Launch, check, context
@@ -17,12 +17,12 @@ from .layers import HOST, Placement
 from .table import BOUND, EXACT, LEARNED, MODEL, Cell, Device, Row, Table, filled
 
 MIB = 1 << 20
-# Bytes of a process on a device besides its buffers: logs of RTX 4090, RTX 5090 and RTX PRO 6000 show 330 to 750 MiB.
+# Bytes of a process on a device besides its buffers: 591 MiB on an H100; logs of an RTX 4090, RTX 5090 and RTX PRO 6000
+# show 330 to 750 MiB, with what grows later.
 _DRIVER_CONTEXT = {"cuda": 600 * MIB, "hip": 600 * MIB, "vulkan": 400 * MIB, "rpc": 600 * MIB, "cpu": 0}
 _HEADROOM, _HEADROOM_SHARE = 512 * MIB, 50  # bytes, and one part of so many of the device
 _VOCABULARY = 300  # bytes of host memory for one token: text, score, maps
 _STAGED = ("cuda", "hip", "vulkan")  # backends that fetch weights of the host for large batches
-_F16_COPIES = ("cuda", "hip")
 
 
 @dataclass(frozen=True)
@@ -123,7 +123,7 @@ def assemble(model: Model, launch: Launch, devices: Sequence[Device], extras: Ex
         Row(device, filled(_cells(number, device, launch, parts, draft, extras)))
         for number, device in enumerate(devices)
     )
-    notes = _notes(parts, launch)
+    notes = _notes(parts, launch, backends)
     if extras.cache_ram is None:
         notes += ("The prompt cache has no limit and is not counted. Set cache_ram.",)
     confidence = "low" if parts.hp.traits.exotic or not parts.compute.measured else "high"
@@ -138,18 +138,16 @@ def _cells(
     placed = f"{count} of {len(parts.hp.layers)} layers{output}"
     first = number == 0
     used = bool(count or output or draft[number])
-    computed = parts.compute.bytes[number] + _f16_copies(device, launch, parts)
+    cuda = device.backend in kernels.BACKENDS
+    computed, kept = parts.compute.bytes[number], parts.kv[number]
+    if cuda and used:
+        computed = kernels.working(parts.hp, launch, parts.ctx, computed)
+        kept += kernels.padding(parts.hp, launch, parts.placement.on(number) if launch.kv_offload else ())
     spare = headroom(device.total) + (0 if parts.compute.measured else computed // 4)
-    kind = BOUND if parts.compute.bound else MODEL
-    learned = extras.learned.get(device.id)
-    context_cell = (
-        Cell(learned, LEARNED, "the driver's own, seen on this device")
-        if learned is not None
-        else Cell(_DRIVER_CONTEXT.get(device.backend, 600 * MIB), BOUND, "the driver's own for one process")
-    )
+    kind = BOUND if parts.compute.bound or (cuda and kernels.quantised(launch)) else MODEL
     cells = {
         "weights": Cell(parts.weights.bytes[number], EXACT, placed),
-        "kv_cache": Cell(parts.kv[number], _kind(parts), f"{parts.ctx.cells} cells x {parts.ctx.streams} streams"),
+        "kv_cache": Cell(kept, _kind(parts), f"{parts.ctx.cells} cells x {parts.ctx.streams} streams"),
         "recurrent_state": Cell(
             parts.state[number], _kind(parts), f"{parts.ctx.sequences} sequences x {parts.ctx.copies} copies"
         ),
@@ -157,34 +155,35 @@ def _cells(
         "mmproj": Cell(extras.mmproj * 3 // 2 if first else 0, BOUND, "the projector's file and its graph"),
         "draft": Cell(draft[number], MODEL, "the draft's weights, cache and graph"),
         "staging": Cell(
-            2 * parts.weights.largest_host if first and launch.op_offload and device.backend in _STAGED else 0,
+            _staged(launch, parts) if first and launch.op_offload and device.backend in _STAGED else 0,
             BOUND,
-            "weights of the host, fetched for large batches",
+            "weights and caches of the host, fetched for large batches",
         ),
     }
     if used:
-        cells["driver_context"] = context_cell
+        cells["driver_context"] = _driver(device, launch, parts, extras)
         cells["headroom"] = Cell(spare, BOUND, "kept free")
     return cells
 
 
+def _driver(device: Device, launch: Launch, parts: _Parts, extras: Extras) -> Cell:
+    """What a process has on a device before it works, as learned or as a bound, and what kernels allocate later."""
+    learned = extras.learned.get(device.id)
+    grows = kernels.growth(parts.hp, launch, parts.ctx) if device.backend in kernels.BACKENDS else 0
+    if learned is not None:
+        return Cell(learned + grows, LEARNED, "the driver's own, seen on this device, and what its kernels allocate")
+    own = _DRIVER_CONTEXT.get(device.backend, 600 * MIB)
+    return Cell(own + grows, BOUND, "the driver's own for one process, and what its kernels allocate")
+
+
+def _staged(launch: Launch, parts: _Parts) -> int:
+    on_host = parts.placement.on(HOST) if launch.kv_offload else range(len(parts.hp.layers))
+    measured = parts.compute.measured
+    return kernels.staged(parts.hp, launch, parts.ctx, parts.weights.largest_host, on_host, measured)
+
+
 def _kind(parts: _Parts) -> str:
     return MODEL if parts.hp.traits.exotic else EXACT
-
-
-def _f16_copies(device: Device, launch: Launch, parts: _Parts) -> int:
-    """Bytes of f16 copies of one layer's keys and values, for sides of the cache that are not f16.
-
-    Follows ggml_cuda_flash_attn_ext_get_alloc_size, ggml/src/ggml-cuda/fattn.cu.
-    """
-    if device.backend not in _F16_COPIES or not launch.flash_attn:
-        return 0
-    widths = [layer for layer in parts.hp.layers if layer.caches]
-    keys = max((layer.k_width for layer in widths), default=0) if launch.cache_type_k != "f16" else 0
-    values = max((layer.v_width for layer in widths), default=0) if launch.cache_type_v != "f16" else 0
-    if parts.hp.compressed:
-        values = 0
-    return 2 * parts.ctx.cells * parts.ctx.streams * (keys + values)
 
 
 def _draft(model: Model, launch: Launch, parts: _Parts, extras: Extras, backends: tuple[str, ...]) -> dict[int, int]:
@@ -248,7 +247,7 @@ def _host(
     }
 
 
-def _notes(parts: _Parts, launch: Launch) -> tuple[str, ...]:
+def _notes(parts: _Parts, launch: Launch, backends: Sequence[str]) -> tuple[str, ...]:
     notes = []
     if parts.hp.traits.exotic:
         notes.append(f"The cache of the architecture {parts.hp.architecture} has parts that are not modelled.")
@@ -256,6 +255,10 @@ def _notes(parts: _Parts, launch: Launch) -> tuple[str, ...]:
         notes.append(
             f"The architecture {parts.hp.architecture!r} is not known: its weights are exact, the rest follows general "
             "rules. Ask for exact, or leave room."
+        )
+    if launch.flash_attn and set(kernels.BACKENDS) & set(backends) and not kernels.attends(parts.hp):
+        notes.append(
+            "These GPUs have no flash attention for heads of this width: the processor computes it. Set it off."
         )
     if compute.pipelined(parts.hp, launch, parts.placement):
         notes.append("Batches are pipelined over the devices, which keeps four copies of every input.")
