@@ -23,13 +23,16 @@ CASES = {
     "experts": ("qwen3-30b-a3b", {"ctx_size": 65536, "n_cpu_moe": 16, "parallel": 4}),
     "windows": ("gemma3-27b-tied", {"ctx_size": 131072, "parallel": 2}),
     "mxfp4": ("gpt-oss-20b", {"ctx_size": 131072, "parallel": 4}),
-    "hybrid": ("granite-4-h-small-tied", {"ctx_size": 32768, "parallel": 4}),
+    "hybrid": ("lfm2-1.2b-tied", {"ctx_size": 32768, "parallel": 4}),
     "latent": ("deepseek-v2-lite", {"ctx_size": 32768, "parallel": 4}),
     "partial": ("llama3.1-8b", {"ctx_size": 16384, "gpu_layers": 20, "parallel": 1}),
     "no-flash": ("llama3.1-8b", {"ctx_size": 16384, "options": {"flash_attn": "off"}, "parallel": 1}),
     "large-batch": ("llama3.1-8b", {"ctx_size": 32768, "options": {"ubatch_size": 2048}, "parallel": 1}),
     "as-much-as-fits": ("llama3.1-8b", {"ctx_size": "auto", "parallel": 8}),
 }
+
+
+ROUTED = ("experts", "mxfp4", "latent")  # what experts gave may be kept or not
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +113,9 @@ def test_memory_is_what_was_planned(case, site, port, model_file, record):
         planned, logged = row["components"], chat["actual"][device]
         for part in ("weights", "kv_cache", "recurrent_state"):
             assert abs(planned.get(part, 0) - logged.get(part, 0)) <= MIB / 50, (device, part)
-        assert abs(planned["compute"] - logged["compute"]) <= max(32 * MIB, logged["compute"] / 10)
+        more = planned["compute"] + planned.get("staging", 0) - logged["compute"]
+        bound = "staging" in planned or fields.get("cache_type_k") or case in ROUTED
+        assert more >= -32 * MIB and (bound or more <= max(32 * MIB, logged["compute"] / 10))
         spare = sum(size for part, size in planned.items() if part != "headroom") - used[device]
         assert spare >= 0, f"the driver counts {-spare / MIB:.0f} MiB more than was planned"
 
@@ -130,9 +135,10 @@ def test_the_driver_s_own_share_is_learned_and_used(site, port, model_file, gpu_
 def test_a_killed_server_is_back_on_the_card_and_the_facts_name_it(site, common, port, model_file, tmp_path):
     entry = {"name": "chat", "model": model_file("llama3.1-8b"), "port": port, "ctx_size": 8192}
     pid = site(entry)["instances"]["chat"]["pid"]
-    card = run_module(tmp_path / "facts", "gpu_facts", {})["ansible_facts"]["llama_gpu"]["devices"][0]
-    [seen] = [process for process in card["processes"] if process["pid"] == pid]
-    assert (seen["command"], seen["used"] > 5 << 30) == ("llama-server", True)
+    facts = run_module(tmp_path / "facts", "gpu_facts", {})["ansible_facts"]["llama_gpu"]
+    [seen] = [process for process in facts["devices"][0]["processes"] if process["pid"] == pid]
+    assert seen["used"] > 5 << 30
+    assert seen["command"] == (None if facts["host"]["container"] else "llama-server")
     os.kill(pid, signal.SIGKILL)
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
@@ -148,7 +154,7 @@ def test_nothing_is_measured_on_a_card_that_serves(site, common, port, model_fil
     pid = site(entry)["instances"]["chat"]["pid"]
     asked = {"root": common["root"], "scope": "user", "model": model_file("llama3.1-8b"), "force": True}
     refused = run_module(tmp_path / "bench", "llama_bench", asked)
-    assert refused["failed"] and f"is in use by llama-server (pid {pid}" in refused["msg"], refused["msg"]
+    assert refused["failed"] and "is in use by" in refused["msg"] and f"(pid {pid}" in refused["msg"], refused["msg"]
 
 
 def test_what_does_not_fit_on_the_card_is_refused_before_it_starts(site, port, model_file):

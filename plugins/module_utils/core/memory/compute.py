@@ -75,6 +75,11 @@ def _live(table: str, hp: Hparams, ctx: Context, tokens: int, freed: bool = True
     return None if found is None else int(4 * tokens * found)
 
 
+def batch(ctx: Context) -> int:
+    """Tokens of the largest graph that is made."""
+    return padded(ctx.ubatch, ctx.sequences) if ctx.sequences > 1 else ctx.ubatch
+
+
 def pipelined(hp: Hparams, launch: Launch, placement: Placement) -> bool:
     """Whether several batches are in flight, which multiplies the inputs: llama_context::llama_context,
     src/llama-context.cpp. Every device must support it; CUDA and RPC do.
@@ -89,7 +94,7 @@ def sizes(hp: Hparams, launch: Launch, ctx: Context, placement: Placement, fetch
 
     :param fetches: a device fetches experts of the host and computes them (op_offload), else the host does.
     """
-    tokens = padded(ctx.ubatch, ctx.sequences) if ctx.sequences > 1 else ctx.ubatch
+    tokens = batch(ctx)
     flash = launch.flash_attn and hp.traits.flash
     measured = _live("FLASH" if flash else "PLAIN", hp, ctx, tokens)
     live = measured if measured is not None else _general(hp, flash, ctx, tokens)

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What ggml's code for CUDA and ROCm takes besides what a graph holds on any device.
 
-Compared with one GPU and 732 launches: tests/gpu/README.md. Sources: ggml/src/ggml-cuda/ggml-cuda.cu
+Compared with 1,059 launches whose first device was a GPU: tests/gpu/README.md. Sources: ggml/src/ggml-cuda/ggml-cuda.cu
 (ggml_backend_cuda_graph_optimize, ggml_backend_cuda_buffer_type_get_alloc_size), fattn.cu
 (ggml_cuda_flash_attn_ext_get_alloc_size) and ggml/src/ggml-backend.cpp (ggml_backend_sched_split_graph).
 """
@@ -43,23 +43,25 @@ _ALIGNMENT = 128
 _GROWTH, _GROWTH_EXPERTS = 40 * MIB, 128 * MIB
 
 
-def working(hp: Hparams, launch: Launch, ctx: Context, computed: int) -> int:
+def working(hp: Hparams, launch: Launch, ctx: Context, computed: int, entering: int) -> int:
     """Bytes of the compute buffer of a device with layers, from those of a device that neither fuses nor copies.
 
     What experts gave is kept until their weighted sum is made, and flash attention has f16 copies of a quantised cache
     beside its result. The copies go with the attention's own tensors, unless others wait meanwhile.
+
+    :param entering: bytes of masks and the like, see `compute.entering`.
     """
-    tokens = padded(ctx.ubatch, ctx.sequences) if ctx.sequences > 1 else ctx.ubatch
+    tokens = compute.batch(ctx)
     kept = 4 * tokens * hp.width * hp.experts_used if hp.experts_used > 1 else 0
     found = computed + kept * (2 if ctx.outputs >= tokens > 1 else 1)
     copies = _f16_copies(hp, launch, ctx)
     if not copies:
         return found
-    if hp.shared_ff or hp.number("expert_shared_count") or hp.architecture in _SIDE_BY_SIDE:
+    if hp.shared_ff or hp.number("expert_shared_count") or hp.traits.shares or hp.architecture in _SIDE_BY_SIDE:
         return found + copies
     queries = max(layer.heads * layer.key for layer in hp.layers) * (6 if hp.traits.recurrent == INTERVAL else 4)
     beside = hp.width + queries + shapes.features(hp, 0)["per_layer"]
-    return max(found, copies + compute.masks(hp, launch, ctx, tokens) + int(4 * tokens * beside))
+    return max(found, copies + entering + int(4 * tokens * beside))
 
 
 def attends(hp: Hparams) -> bool:
@@ -78,8 +80,13 @@ def _attends(layer: Layer, compressed: bool) -> bool:
     return layer.key in _AS_VALUES and layer.value == layer.key and (layer.key < 512 or shared >= 2)
 
 
-def quantised(launch: Launch) -> bool:
-    """Whether a side of the cache needs copies for flash attention, which makes the compute buffer a bound."""
+def bound(hp: Hparams, launch: Launch) -> bool:
+    """Whether the compute buffer may be smaller than `working` says."""
+    return hp.experts_used > 1 or _quantised(launch)
+
+
+def _quantised(launch: Launch) -> bool:
+    """Whether a side of the cache needs copies for flash attention."""
     return launch.flash_attn and (launch.cache_type_k, launch.cache_type_v) != ("f16", "f16")
 
 
@@ -129,7 +136,7 @@ def growth(hp: Hparams, launch: Launch, ctx: Context) -> int:
 
 def _f16_copies(hp: Hparams, launch: Launch, ctx: Context) -> int:
     """Bytes of f16 copies of one layer's keys and values, for sides of the cache that are not f16."""
-    if not quantised(launch) or not hp.traits.flash:
+    if not _quantised(launch) or not hp.traits.flash:
         return 0
     found = 0
     for layer in hp.layers:

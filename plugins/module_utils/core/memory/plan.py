@@ -141,10 +141,11 @@ def _cells(
     cuda = device.backend in kernels.BACKENDS
     computed, kept = parts.compute.bytes[number], parts.kv[number]
     if cuda and used:
-        computed = kernels.working(parts.hp, launch, parts.ctx, computed)
+        entering = compute.entering(parts.hp, launch, parts.ctx, parts.placement, compute.batch(parts.ctx), number)
+        computed = kernels.working(parts.hp, launch, parts.ctx, computed, entering)
         kept += kernels.padding(parts.hp, launch, parts.placement.on(number) if launch.kv_offload else ())
     spare = headroom(device.total) + (0 if parts.compute.measured else computed // 4)
-    kind = BOUND if parts.compute.bound or (cuda and kernels.quantised(launch)) else MODEL
+    kind = BOUND if parts.compute.bound or (cuda and kernels.bound(parts.hp, launch)) else MODEL
     cells = {
         "weights": Cell(parts.weights.bytes[number], EXACT, placed),
         "kv_cache": Cell(kept, _kind(parts), f"{parts.ctx.cells} cells x {parts.ctx.streams} streams"),
