@@ -45,7 +45,7 @@ COLUMNS: Mapping[str, tuple[str, str, str, str]] = {
     "residency": (
         "test_memory_lies_where_it_was_planned",
         "test_the_memory_of_a_mode_lies_where_it_was_planned",
-        "",
+        _ALONE,
         "",
     ),
     "command readable": ("test_the_command_is_the_one_of_its_unit", _RUNS, "", ""),
@@ -77,8 +77,7 @@ def table() -> str:
     for mode, (instance, own) in MODES.items():
         cells = []
         for booted, ours, service, tls in COLUMNS.values():
-            unplanned = mode == "Transformers" and "memory" in booted  # for which that test asks for `unknown`
-            by = [SYSTEMD] if instance in instances and booted in lab and not unplanned else []
+            by = [SYSTEMD] if instance in instances and booted in lab else []
             by += (
                 [SUPERVISOR] if (own in modes and ours in here) or (mode == "Transformers" and service in alone) else []
             )

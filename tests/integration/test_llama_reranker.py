@@ -363,6 +363,8 @@ def test_an_instance_of_the_kind_transformers(transformers_site, models, port):
     assert not first["failed"], first["msg"]
     shown = first["instances"]["rank"]
     assert shown["build_id"].startswith("transformers-") and "scores" in shown["proof"]
+    assert shown["residency"] == "verified", shown["residency_reasons"]
+    assert shown["plan"]["host"]["components"]["mapped_weights"] > 0
     assert KEYS[0] not in json.dumps(first)
     assert f"command={shlex.join(shown['command'])}" in Path(shown["unit"]).read_text()
     assert shown["command_line"].endswith(shlex.join(shown["command"]))

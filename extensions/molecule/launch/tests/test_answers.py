@@ -48,8 +48,7 @@ def test_memory_lies_where_it_was_planned(name, request):
     ours = {instance: found[instance] for where, instance, *_rest in INSTANCES if where == name}
     said = {instance: (entry["state"], entry["residency"]) for instance, entry in ours.items()}
     wanted = dict.fromkeys(ours, ("ready", "verified"))
-    # torch names no buffers, and no plan is made for it
-    assert said == {**wanted, **({"ranker": ("ready", "unknown")} if "ranker" in ours else {})}
+    assert said == wanted
     for entry in ours.values():
         text = request.getfixturevalue(name).check_output("cat %s", entry["unit"])
         assert [word for word in shlex.split(entry["command_line"]) if "=" not in word and word not in text] == []

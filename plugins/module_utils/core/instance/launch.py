@@ -64,12 +64,13 @@ def resolve(tree: Tree, manager: Manager, instance: Instance, parts: Parts, plan
     key_file = key_path(tree, instance.name) if instance.keys else None
     seen = credential_path(instance.name) if key_file and manager.hardening == "system" else key_file
     _check_socket(manager, instance)
-    final = planned.resolved(instance, build, record) if record else instance
+    own = instance.kind == transformers.KIND  # its plan decides nothing that its command says
+    final = planned.resolved(instance, build, record) if record and not own else instance
     if final.tls and manager.hardening == "system":  # its own user cannot read the file, its manager hands it over
         final = replace(final, tls=Tls(final.tls.cert, credential_path(instance.name, "tls-key")))
     if router_of:
         command = router.compose(final, build, presets.path(tree, instance.name), seen, presets.visible(plans))
-    elif instance.kind == transformers.KIND:
+    elif own:
         command = transformers.compose(final, build, files[0], seen)
     else:
         command = cmdline.compose(final, build, files[0], seen, planned.place(record) if record else Place())

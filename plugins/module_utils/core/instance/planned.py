@@ -15,6 +15,7 @@ from typing import Any
 
 from ..build.builds import Build
 from ..build.capabilities import Capabilities
+from ..errors import LlamaOpsError
 from ..memory import answer, choose
 from ..sizes import human
 from . import candidates, naming, served
@@ -26,7 +27,8 @@ from .served import Served
 from .values import AUTO
 
 SCHEMA = 1
-PLANNED = ("server", "embedding", "rerank")  # kinds that serve one GGUF model
+PLANNED = ("server", "embedding", "rerank", "transformers")  # kinds that serve one model
+UNSIZED = "unknown"  # the confidence of a plan without numbers
 # field of an instance -> the rung that `auto` allows
 _RUNGS = {"n_cpu_moe": choose.CPU_MOE, "ctx_size": choose.CTX, "gpu_layers": choose.PARTIAL}
 RESOLVED = (
@@ -34,6 +36,10 @@ RESOLVED = (
     *("gpu_layers", "tensor_split", "split_mode", "n_cpu_moe"),
 )
 _GRAIN = 256 << 20  # bytes: totals that differ by less are the same device; drivers and kernels keep a little
+
+
+class DoesNotFit(LlamaOpsError):
+    """A launch takes more than is left for it."""
 
 
 @dataclass(frozen=True)
@@ -194,3 +200,16 @@ def summary(record: Record) -> str:
     """A plan in one line: what it takes where."""
     parts = [f"{human(record.on(row['id']))} on {row['id']}" for row in record.devices]
     return ", ".join([*parts, f"{human(record.needed)} on the host"])
+
+
+def unsized(question: Question, devices: Sequence[Mapping[str, Any]]) -> Record:
+    """What only the build can size: placed on all devices, with the numbers as given."""
+    instance = question.instance
+    kept = ("id", "name", "vendor", "backend", "total")
+    names = [
+        {**{key: item.get(key) or "" for key in kept}, "components": {}, **shown}
+        for item, shown in zip(devices, candidates.ordered(devices))
+    ]
+    numbers = {key: value for key, value in question.options.items() if value != AUTO and key in RESOLVED}
+    return Record(question.inputs, numbers, tuple(names), {"components": {}, "needed": 0, "ceiling": None},
+                  f"split_mode {instance.split_mode}", UNSIZED)  # fmt: skip

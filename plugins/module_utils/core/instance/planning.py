@@ -14,30 +14,23 @@ from typing import Any
 from .. import command, sandbox
 from ..build.builds import Build
 from ..command import Result
-from ..errors import LlamaOpsError
 from ..memory import answer, choose, onhost, shards
 from ..memory.choose import Choice
 from ..memory.plan import Extras, Model
 from ..memory.table import Device
 from ..sizes import human
 from ..tree import Tree
-from . import candidates, learned, measured, naming, planned, router
+from . import candidates, learned, measured, naming, planned, router, torchplan, transformers
 from .definition import Instance
-from .planned import Question
+from .planned import DoesNotFit, Question
 from .record import Record
 from .room import HOST, Left, Room
 from .served import Served
 from .service import Manager
-from .values import AUTO
 
 _GROUPED = ("row", "tensor")  # split modes that only the build can size
 _SECONDS = 30  # workers on other hosts tell their memory in less than one
-UNSIZED = "unknown"  # the confidence of a plan without numbers
 Stand = tuple[Mapping[str, Mapping[str, str]], bool]
-
-
-class DoesNotFit(LlamaOpsError):
-    """A launch takes more than is left for it."""
 
 
 class Plans:
@@ -72,7 +65,8 @@ class Plans:
         if instance.kind == "router":
             self._room.limit(instance.name, router.most(instance, build))
         for (name, part), served in zip(planned.parts(instance), files):
-            question = planned.ask(part, build, served, self._room)
+            subject = torchplan if part.kind == transformers.KIND else planned
+            question = subject.ask(part, build, served, self._room)
             self._questions[part.name] = question
             found = (planned.standing(question, said.get(name, {}), alive) for said, alive in stands)
             record = next((one for one in found if one is not None), None)
@@ -95,7 +89,12 @@ class Plans:
         :param before: the plan of the server that runs. Call it when all plans are known.
         """
         record, question = self._records.get(name), self._questions.get(name)
-        if record is None or question is None or before is None or UNSIZED in (record.confidence, before.confidence):
+        if (
+            record is None
+            or question is None
+            or before is None
+            or planned.UNSIZED in (record.confidence, before.confidence)
+        ):
             return False, "what its servers take is not planned"
         rows = {row["id"]: row for row in (*before.devices, *record.devices)}
         known = {item["id"]: item for item in self._room.devices(str(question.build.manifest["recipe"]["backend"]))}
@@ -121,6 +120,9 @@ class Plans:
         local = [item for item in question.devices if item["backend"] != candidates.RPC]
         driver = self._room.facts.get("driver") if local else None
         overheads = learned.recall(self._tree, local, driver, question.build.id)
+        if question.instance.kind == transformers.KIND:
+            devices = [{**item, "total": item["total"] or 0} for item in question.devices]
+            return torchplan.record(question, self._room.left(devices, question.instance.name), overheads)
         record = plan(question, self._room, overheads, self._execute)
         said = self.warnings.setdefault(naming.instance_of(question.instance.name), [])
         if question.instance.rpc:
@@ -157,7 +159,7 @@ def plan(
     devices = candidates.with_workers(described, server, execute)
     left = room.left(devices, question.instance.name)
     if question.instance.split_mode in _GROUPED:
-        return _unsized(question, devices)
+        return planned.unsized(question, devices)
     task = _Task(question, devices, left, overheads)
     found = task.choose(question.allow)
     short = task.short(found)
@@ -285,16 +287,3 @@ def _cheapest(task: _Task) -> str:
             change = found.reasons[-1].rstrip(".")
             return f"Cheapest change that fits: {change}; allow it by plan: {{allow: [{rungs}]}}."
     return "No change of its flags makes it fit: use a smaller model or quantisation, or stop another instance."
-
-
-def _unsized(question: Question, devices: Sequence[Mapping[str, Any]]) -> Record:
-    """What only the build can size: placed on all devices, with the numbers as given."""
-    instance = question.instance
-    kept = ("id", "name", "vendor", "backend", "total")
-    names = [
-        {**{key: item.get(key) or "" for key in kept}, "components": {}, **shown}
-        for item, shown in zip(devices, candidates.ordered(devices))
-    ]
-    numbers = {key: value for key, value in question.options.items() if value != AUTO and key in planned.RESOLVED}
-    return Record(question.inputs, numbers, tuple(names), {"components": {}, "needed": 0, "ceiling": None},
-                  f"split_mode {instance.split_mode}", UNSIZED)  # fmt: skip

@@ -20,6 +20,7 @@ VERIFIED, MISMATCH, UNKNOWN = "verified", "mismatch", "unknown"
 HOST = "host"
 _LINE = 32 << 10  # bytes: llama.cpp prints hundredths of a MiB, up to two lines a component
 _SHARE = 200  # one part of so many may differ; a layer of the deepest models is twice that
+_LOOSE = 2  # of a model that torch holds: files have tensors that it leaves out, and it has buffers of its own
 _LOADS = re.compile(r"load_model: loading model '")  # tools/server/server-context.cpp
 _PLACED = ("weights", "kv_cache", "recurrent_state")
 _WORDS = {"weights": "weights", "kv_cache": "cache", "recurrent_state": "recurrent state"}
@@ -60,8 +61,11 @@ def judge(
         return Residency(UNKNOWN, ("Its plan has no sizes.",), actual)
     # a general rule sizes the cache of an architecture that nobody measured; its weights are exact all the same
     parts = _PLACED if plan.get("confidence") != "low" else _PLACED[:1]
-    reasons = [reason for row in plan["devices"] for reason in _compare(row["id"], row["components"], actual, parts)]
-    reasons += _compare_host(plan, actual, parts)
+    share = _LOOSE if plan.get("confidence") == "loose" else _SHARE
+    reasons = [
+        reason for row in plan["devices"] for reason in _compare(row["id"], row["components"], actual, parts, share)
+    ]
+    reasons += _compare_host(plan, actual, parts, share)
     for name in sorted(set(actual) - set(names.values()) - {HOST}):
         held = sum(actual[name].get(part, 0) for part in _PLACED)
         reasons += [f"{name} holds {human(held)}, and is not in the plan."] if held else []
@@ -77,27 +81,29 @@ def last_load(log: Iterable[str]) -> list[str]:
 
 
 def _compare(
-    name: str, planned: Mapping[str, int], actual: Mapping[str, Mapping[str, int]], parts: Sequence[str]
+    name: str, planned: Mapping[str, int], actual: Mapping[str, Mapping[str, int]], parts: Sequence[str], share: int
 ) -> list[str]:
     """Where a device holds more or less of what has a place than was planned."""
     beside = sum(planned.get(part, 0) for part in _BESIDE)
     reasons = []
     for part in parts:
         wanted, held = planned.get(part, 0), actual.get(name, {}).get(part, 0)
-        if not wanted - _tolerance(wanted) <= held <= wanted + beside + _tolerance(wanted):
+        if not wanted - _tolerance(wanted, share) <= held <= wanted + beside + _tolerance(wanted, share):
             reasons.append(f"{name} holds {_size(held)} of {_WORDS[part]}; planned are {_size(wanted)}.")
     return reasons
 
 
-def _compare_host(plan: Mapping[str, Any], actual: Mapping[str, Mapping[str, int]], parts: Sequence[str]) -> list[str]:
+def _compare_host(
+    plan: Mapping[str, Any], actual: Mapping[str, Mapping[str, int]], parts: Sequence[str], share: int
+) -> list[str]:
     """The host may map more of a file than it uses, and copies what it lays out anew; less than planned is wrong."""
     planned, held = plan["host"]["components"], actual.get(HOST, {})
     beside = sum(planned.get(part, 0) for part in _BESIDE)
     reasons = []
     for part in parts:
         wanted, there = planned.get(_ON_HOST.get(part, part), 0), held.get(part, 0)
-        most = wanted + beside + _tolerance(wanted) if part != "weights" else there
-        if not wanted - _tolerance(wanted) <= there <= most:
+        most = wanted + beside + _tolerance(wanted, share) if part != "weights" else there
+        if not wanted - _tolerance(wanted, share) <= there <= most:
             reasons.append(f"The host holds {_size(there)} of {_WORDS[part]}; planned are {_size(wanted)}.")
     return reasons
 
@@ -137,8 +143,8 @@ def overheads(residency: Residency) -> dict[str, int]:
     return found
 
 
-def _tolerance(size: int) -> int:
-    return max(_LINE, size // _SHARE)
+def _tolerance(size: int, share: int) -> int:
+    return max(_LINE, size // share)
 
 
 def _size(size: int) -> str:

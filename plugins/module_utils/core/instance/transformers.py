@@ -21,6 +21,7 @@ from .definition import Instance
 from .served import Served
 
 KIND = "transformers"
+BACKEND = "cuda"  # of the GPUs that torch is installed for
 BUILD = "transformers-"  # then the version of the service: its code, packages and Python
 _VERSION = re.compile(r"[0-9a-f]{12}")
 # what `options` may set: the flags of the service (roles/llama_reranker/files/service/llama_reranker/__main__.py)
@@ -72,7 +73,7 @@ def service(tree: Tree, build: str) -> Build:
     folder = os.path.join(home, version)
     if not _VERSION.fullmatch(version) or not os.path.exists(os.path.join(folder, ".complete")):
         raise Prerequisite(f"The service for Transformers models is not in {home}.", "Run the role llama_reranker.")
-    return Build(BUILD + version, folder, {"files": {}})
+    return Build(BUILD + version, folder, {"files": {}, "recipe": {"backend": BACKEND}})
 
 
 def find(tree: Tree, instance: Instance) -> Served:

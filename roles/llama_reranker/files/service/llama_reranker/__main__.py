@@ -85,6 +85,8 @@ async def serve(given: argparse.Namespace) -> int:
                 given.model, given.task, given.device, given.dtype, given.max_length, given.threads, given.scores
             )
             service.begin(model, Batcher(model.run, given.batch_tokens, given.max_queue))
+            for name, size in model.placed().items():  # in the words of llama.cpp, so that one reader knows both
+                print(f"{name} model buffer size = {size / (1 << 20):.2f} MiB", file=sys.stderr)
             print(f"model loaded: {service.alias}, {model.task} on {model.device}", file=sys.stderr, flush=True)
         except Exception as exc:  # noqa: BLE001  whatever a library raises over a model, the process must end
             ours = isinstance(exc, LoadError)

@@ -68,6 +68,15 @@ class Model(abc.ABC):
     def run(self, items: Sequence[Item]) -> list[Any]:
         """Results of one batch, in order."""
 
+    def placed(self) -> dict[str, int]:
+        """Bytes of weights and buffers by device, `CPU` or `CUDA0`; tied ones count once."""
+        found: dict[str, int] = {}
+        for tensor in (*self.network.parameters(), *self.network.buffers()):
+            device = tensor.device
+            name = "CPU" if device.type == "cpu" else f"{device.type.upper()}{device.index or 0}"
+            found[name] = found.get(name, 0) + tensor.numel() * tensor.element_size()
+        return found
+
     def tokenize(self, *texts: Any, length: int, **more: Any) -> Any:
         with self._lock:
             found = self.tokenizer(
