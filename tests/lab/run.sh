@@ -21,6 +21,9 @@ if [ ${#missing[@]} -gt 0 ]; then
   exit 77
 fi
 
+# its names are those of the machine: a second run, from another checkout, waits for its turn
+[ -n "${LAB_TAKEN:-}" ] || LAB_TAKEN=1 exec flock --close /var/tmp/llab.lock "$PWD/tests/lab/run.sh" "$@"
+
 root=${LLAMAOPS_TEST_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/llamaops-test/root}
 ansible-playbook -i localhost, -c local -e ansible_python_interpreter="$(command -v python3)" -e root="$root" tests/built.yml
 LAB_BUILD_ID=$(basename "$(readlink -f "$root/current")")
