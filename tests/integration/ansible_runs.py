@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -94,6 +95,23 @@ def must(result: dict[str, Any]) -> dict[str, Any]:
     if result["failed"]:
         pytest.fail(result["msg"])
     return result
+
+
+def make_root(folder: Path, built_root: Path, **runtime: Any) -> Path:
+    """A new root in this folder with the build of another one; `runtime` are arguments of llama_runtime."""
+    common = {"root": str(folder / "root"), "scope": "user"}
+    must(run_module(folder / "run", "llama_runtime", {**common, **runtime}))
+    build = (built_root / "current").resolve()
+    copy_tree(build, folder / "root" / "builds" / build.name)
+    must(run_module(folder / "run", "llama_build", {**common, "active": build.name}))
+    return folder / "root"
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy a folder as hard links; as files where the target is on another file system."""
+    if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL, check=False).returncode:
+        shutil.rmtree(target, ignore_errors=True)
+        subprocess.run(["cp", "-a", source, target], check=True)
 
 
 def _environment(folder: Path, record: Path) -> dict[str, str]:

@@ -8,15 +8,13 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import socket
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_runs import LOCAL, REPOSITORY, Run, ansible, must, run_module
+from ansible_runs import LOCAL, REPOSITORY, Run, ansible, make_root, must, run_module
 
 Module = Callable[..., dict[str, Any]]
 Play = Callable[..., Run]
@@ -83,23 +81,6 @@ def built_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fresh_root(built_root: Path, tmp_path: Path) -> Path:
     """A root of the test's own with the same build, active; only links, so it is there at once."""
     return make_root(tmp_path, built_root)
-
-
-def make_root(folder: Path, built_root: Path, **runtime: Any) -> Path:
-    """A new root in this folder with the build of another one; `runtime` are arguments of llama_runtime."""
-    common = {"root": str(folder / "root"), "scope": "user"}
-    must(run_module(folder / "run", "llama_runtime", {**common, **runtime}))
-    build = (built_root / "current").resolve()
-    copy_tree(build, folder / "root" / "builds" / build.name)
-    must(run_module(folder / "run", "llama_build", {**common, "active": build.name}))
-    return folder / "root"
-
-
-def copy_tree(source: Path, target: Path) -> None:
-    """Copy a folder as hard links; as files where the target is on another file system."""
-    if subprocess.run(["cp", "-al", source, target], stderr=subprocess.DEVNULL, check=False).returncode:
-        shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "-a", source, target], check=True)
 
 
 @pytest.fixture

@@ -10,7 +10,10 @@ import os
 import subprocess
 
 import pytest
+from ansible_runs import LOCAL, REPOSITORY, copy_tree, make_root
 from fixtures.upstream import active, names
+
+ROLLBACK = REPOSITORY / "playbooks" / "rollback.yml"
 
 TOOLS = ["ggml-rpc-server", "llama-bench", "llama-fit-params", "llama-gguf-split", "llama-quantize", "llama-server"]
 
@@ -160,3 +163,32 @@ def test_the_role(upstream, root, build, play):
     assert active(root) != back
     assert play(plays, {**variables, "llama_build_active": back}).changed == 1
     assert active(root) == back
+
+
+def test_a_rollback_to_a_build_that_one_host_lacks_switches_none(built_root, tmp_path, play):
+    roots = {name: make_root(tmp_path / name, built_root) for name in ("one", "two")}
+    first = (roots["one"] / "current").resolve()
+    second = first.with_name(f"{first.name[:-8]}00000000")
+    copy_tree(first, second)
+    run = play(
+        ROLLBACK,
+        {"llama_scope": "user", "llama_rollback_to": second.name},
+        inventory=inventory_of(tmp_path, roots),
+    )
+    assert run.rc != 0 and second.name in run.messages, run.output
+    assert (roots["one"] / "current").resolve() == first
+    copy_tree((roots["two"] / "current").resolve(), roots["two"] / "builds" / second.name)
+    run = play(
+        ROLLBACK,
+        {"llama_scope": "user", "llama_rollback_to": second.name},
+        inventory=inventory_of(tmp_path, roots),
+    )
+    assert run.rc == 0, run.output
+    assert {(root / "current").resolve().name for root in roots.values()} == {second.name}
+
+
+def inventory_of(folder, roots):
+    """Two hosts that are this machine, each with a root of its own."""
+    hosts = {name: {"llama_root": str(root), **LOCAL} for name, root in roots.items()}
+    (folder / "hosts.json").write_text(json.dumps({"all": {"hosts": hosts}}))
+    return folder / "hosts.json"
