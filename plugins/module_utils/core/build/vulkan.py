@@ -9,6 +9,10 @@ import glob
 import os
 import shutil
 
+from ..files import read_text
+
+# of VK_EXT_layer_settings, the newest of what ggml-vulkan.cpp uses without asking; Debian 12 has headers of 1.3.239
+_NEWEST_USED, _SINCE = "VkLayerSettingEXT", "1.3.272"
 _HEADERS = ("usr/include", "usr/local/include")
 _CONFIGS = ("usr/share/cmake", "usr/lib/cmake", "usr/lib64/cmake", "usr/lib/*-linux-gnu/cmake", "usr/local/share/cmake")
 _LIBRARIES = ("usr/lib/*-linux-gnu", "usr/lib64", "usr/lib", "usr/local/lib")
@@ -19,9 +23,12 @@ def missing(path: str, root: str = "/") -> list[str]:
 
     :param path: the PATH that CMake searches.
     """
+    core = _all(_HEADERS, "vulkan/vulkan_core.h", root)
     needs = {
         "glslc": shutil.which("glslc", path=path),
-        "vulkan/vulkan.h": _any(_HEADERS, "vulkan/vulkan.h", root),
+        "vulkan/vulkan_core.h": core,
+        f"{_NEWEST_USED} in it (Vulkan headers {_SINCE} or newer)": not core
+        or any(_NEWEST_USED in (read_text(file) or "") for file in core),
         "libvulkan.so": _any(_LIBRARIES, "libvulkan.so", root),
         "SPIRV-Headers": _any(_CONFIGS, "SPIRV-Headers/SPIRV-HeadersConfig.cmake", root),
     }
@@ -29,4 +36,8 @@ def missing(path: str, root: str = "/") -> list[str]:
 
 
 def _any(folders: tuple[str, ...], name: str, root: str) -> bool:
-    return any(glob.glob(os.path.join(glob.escape(root), folder, name)) for folder in folders)
+    return bool(_all(folders, name, root))
+
+
+def _all(folders: tuple[str, ...], name: str, root: str) -> list[str]:
+    return [path for folder in folders for path in glob.glob(os.path.join(glob.escape(root), folder, name))]

@@ -117,6 +117,13 @@ def test_vulkan(tmp_path):
     assert len(vulkan.missing("", str(tmp_path / "nothing"))) == 4
 
 
+def test_vulkan_headers_that_are_too_old_are_named(tmp_path):
+    toolkits.vulkan(tmp_path)
+    (tmp_path / "usr/include/vulkan/vulkan_core.h").write_text("#define VK_HEADER_VERSION 239\n")
+    [lacking] = vulkan.missing(str(tmp_path / "usr/bin"), str(tmp_path))
+    assert "1.3.272 or newer" in lacking
+
+
 MKL = ("opt/intel/oneapi/mkl/latest/lib/libmkl_rt.so", "opt/intel/oneapi/mkl/latest/include/mkl.h")
 OPENBLAS = ("usr/lib/aarch64-linux-gnu/libopenblas.so", "usr/include/aarch64-linux-gnu/cblas.h")
 
