@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from ..access.access import LoginRefused
+from ..access.guard import NotAllowed
 from ..access.passwords import WeakPassword
 from ..changes.changes import EditedMeanwhile
 from ..fleet.fleet import HostError
@@ -53,6 +54,10 @@ def add_to(app: FastAPI) -> None:
     @app.exception_handler(LlamaOpsError)
     async def core(request: Request, error: LlamaOpsError) -> JSONResponse:
         return _answer(_status(error), error.problem, error.remedy)
+
+    @app.exception_handler(NotAllowed)
+    async def role(request: Request, error: NotAllowed) -> JSONResponse:
+        return _answer(403, str(error))
 
     @app.exception_handler(StoreError)
     async def store(request: Request, error: StoreError) -> JSONResponse:

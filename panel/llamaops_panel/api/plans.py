@@ -11,7 +11,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from .. import planned
 from ..access.guard import Operator, Viewer
+from ..access.identity import User
 from ..fleet.fleet import HostError
 from ..panel import Panel
 from .hosts import HostName, known
@@ -60,15 +62,17 @@ def routes(panel: Panel) -> APIRouter:
 
     @router.post("/hosts/{host}/plan")
     async def plan(by: Viewer, host: HostName, body: Wanted) -> Plan:
+        """Of a model that lies elsewhere, which the host has to ask for, an operator's."""
         known(panel, host)
-        return await _plan(panel, host, body)
+        return await _plan(panel, by.user, host, body)
 
     @router.post("/plans")
     async def plans(by: Viewer, body: WantedOn) -> list[Plan]:
         """On each of these hosts, side by side."""
         for host in body.hosts:
             known(panel, host)
-        return list(await asyncio.gather(*(_tried(panel, host, body) for host in body.hosts)))
+        planned.may_ask(by.user, body.fields)
+        return list(await asyncio.gather(*(_tried(panel, by.user, host, body) for host in body.hosts)))
 
     @router.post("/hosts/{host}/preview")
     async def preview(by: Viewer, host: HostName, body: Wanted) -> dict[str, Any]:
@@ -91,8 +95,8 @@ def routes(panel: Panel) -> APIRouter:
     return router
 
 
-async def _plan(panel: Panel, host: str, wanted: Wanted) -> Plan:
-    said = await panel.fleet.ask(host, "plan", name=wanted.name, entry=wanted.fields)
+async def _plan(panel: Panel, user: User, host: str, wanted: Wanted) -> Plan:
+    said = await planned.plan(panel.fleet, user, host, wanted.name, wanted.fields)
     plan, line, notes = said.get("plan"), said.get("command_line"), said.get("warnings")
     return Plan(
         host=host,
@@ -102,8 +106,8 @@ async def _plan(panel: Panel, host: str, wanted: Wanted) -> Plan:
     )
 
 
-async def _tried(panel: Panel, host: str, wanted: Wanted) -> Plan:
+async def _tried(panel: Panel, user: User, host: str, wanted: Wanted) -> Plan:
     try:
-        return await _plan(panel, host, wanted)
+        return await _plan(panel, user, host, wanted)
     except HostError as error:
         return Plan(host=host, error=error.message, remedy=error.remedy)

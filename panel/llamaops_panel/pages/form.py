@@ -12,6 +12,7 @@ from typing import Any
 from nicegui import background_tasks, ui
 from nicegui.elements.mixins.disableable_element import DisableableElement
 
+from .. import planned
 from ..fleet.host import Host
 from . import fields, layout, parts, plans, tables, text
 from .fields import CHOICE, FIELDS, GROUPS, SWITCH, WHOLE, WORDS, Field
@@ -240,7 +241,7 @@ class Form:
             if not entry.get("model"):
                 self._show("no model", "off", None)
                 return
-            said = await self.view.panel.fleet.ask(self.host.name, "plan", name=name or "new", entry=entry)
+            said = await planned.plan(self.view.panel.fleet, self.view.user, self.host.name, name or "new", entry)
         except layout.TROUBLE as exc:
             self._show("no plan", "warning", None, layout.explained(exc))
             return

@@ -156,7 +156,7 @@ class Resolve:
             self.field.on("keydown.enter", self._resolve)
             first = self.hosts[0] if self.hosts else None
             self.host = parts.choice("for the host", self.hosts, first).classes("w-40")
-            parts.button("Look it up", self._resolve)
+            parts.button("Look it up", self._resolve, off=self.view.off())
         self.answer = parts.Box()
 
     async def _resolve(self) -> None:
@@ -166,6 +166,7 @@ class Resolve:
         with self.answer:
             parts.note("It is asked …")
         try:
+            self.view.sure("operator")
             said = await layout.aside(look_up, str(self.field.value or ""), endpoint)
         except layout.TROUBLE as exc:
             said = {"trouble": layout.explained(exc)}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nicegui import ui
 
+from .. import planned
 from . import fields, layout, parts, plans, tables, text
 from .fields import FIELDS
 from .grid import Grid, Row, column
@@ -117,7 +118,7 @@ class Page:
         async def one(name: str) -> None:
             async with door:
                 try:
-                    said = await self.view.panel.fleet.ask(name, "plan", name="new", entry=entry)
+                    said = await planned.plan(self.view.panel.fleet, self.view.user, name, "new", entry)
                 except layout.TROUBLE as exc:
                     said = {"error": layout.explained(exc)}
             self.answers[name] = said

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf import sparse
 from ansible_runs import must, run_module
-from fixtures.panel_browser import SIZES, Person, chromium, serving, wait_until
+from fixtures.panel_browser import SIZES, VIEWER, Person, chromium, serving, wait_until
 from playwright.sync_api import expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "core" / "memory"))
@@ -221,6 +221,18 @@ def test_what_fits_is_drawn_and_the_theme_stays(people, eight_b):
     expect(page.locator("body")).to_have_class(re.compile("body--dark"))
     person.at("/")
     expect(page.locator("body")).to_have_class(re.compile("body--dark"))
+
+
+def test_a_viewer_is_told_why_there_is_no_plan(browser, panel):
+    person = Person(browser, panel.base, "wide")
+    person.log_in(VIEWER)
+    page = person.at("/memory?model=owner/repo:Q4_K_M&host=here")
+    expect(person.row("hosts", "here")).to_contain_text("needs the role operator")
+    person.at("/memory?model=tiny&host=here")
+    expect(person.state).to_have_text("fits on 1 of 1")
+    person.at("/library")
+    expect(page.get_by_role("button", name="Look it up")).to_be_disabled()
+    person.context.close()
 
 
 def test_the_end_ends_everything(people):

@@ -74,6 +74,17 @@ def test_an_operation_of_admins_is_none_of_operators(served):
             assert said.status_code == 403, said.text
 
 
+@pytest.mark.parametrize("model", ["owner/repo:Q4_K_M", "https://elsewhere.example/m.gguf", {"ref": "owner/repo"}])
+def test_a_plan_for_which_a_host_goes_out_is_none_of_viewers(served, model):
+    asked = (("/hosts/gpu01/plan", {}), ("/plans", {"hosts": ["gpu01"]}))
+    with served.program("vic") as vic, served.program("olga") as olga:
+        for path, hosts in asked:
+            said = vic.post(f"/api/v1{path}", json={"fields": {"model": model}, **hosts})
+            assert said.status_code == 403 and "role operator; vic is viewer" in said.text, said.text
+            assert olga.post(f"/api/v1{path}", json={"fields": {"model": model}, **hosts}).status_code == 200
+            assert vic.post(f"/api/v1{path}", json={"fields": {"model": "tiny"}, **hosts}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ["/", "/settings", "/hosts/gpu01", "/docs", "/metrics", "/nowhere", "/openapi.json",
                                   "/static/swagger/swagger-ui.css", "/_nicegui/x", "/_nicegui_ws/socket.io/",
                                   "/api/health/", "/api//health", "/static/../api/v1/me", "/login/x"])  # fmt: skip
