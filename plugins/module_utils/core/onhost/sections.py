@@ -86,6 +86,10 @@ class Sections:
         active = builds.active(self.tree)
         return (active.id if active else None, _stamp(self.tree.builds))
 
+    def model_mark(self) -> object:
+        """Another value when a set was recorded or forgotten: both replace a file in that folder."""
+        return _stamp(self.tree.sets)
+
     def bench_mark(self) -> object:
         return _stamp(benchresult.path(self.tree))
 

@@ -91,7 +91,7 @@ class Watch:
             Part("status", sections.status, 0, 60),
             Part("builds", sections.builds, 600, 600, sections.build_mark),
             Part("facts", sections.facts, 600, 600, sections.build_mark),
-            Part("models", sections.models, 30, 600),
+            Part("models", sections.models, 30, 600, sections.model_mark),
             Part("benches", sections.benches, 600, 600, sections.bench_mark),
         ]
         self.answers = Answers(tree, manager)
