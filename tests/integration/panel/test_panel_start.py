@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import datetime
-import ipaddress
 import json
 import signal
 import sqlite3
@@ -14,9 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from fixtures.certificates import certificate
 from fixtures.panel_process import PASSWORDS, PanelProcess, inventory_of
 
 
@@ -27,22 +23,6 @@ def panel(tmp_path: Path) -> Iterator[PanelProcess]:
     found.command("user", "add", "ann", "--password-file", "-", typed=f"{PASSWORDS['ann']}\n")
     yield found
     found.stop()
-
-
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """Of a key made now, for 127.0.0.1."""
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
-    now = datetime.datetime.now(datetime.UTC)
-    names = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-    made = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), now, now.replace(year=2100))
-        .add_extension(names, critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "cert.pem").write_bytes(made.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "cert.pem", folder / "key.pem"
 
 
 def test_under_tls_cookies_are_for_tls_and_sessions_outlive_a_restart(panel, tmp_path):
