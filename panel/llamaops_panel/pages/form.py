@@ -29,6 +29,7 @@ class Form:
         self.first, self.first_name = dict(entry), name
         self.document: dict[str, Any] = {}
         self.controls: dict[str, Any] = {}
+        self.lacking: dict[str, str] = {}  # why a field is greyed
         self.options: dict[str, Any] = {}
         self._soon: asyncio.Task[None] | None = None
 
@@ -168,13 +169,17 @@ class Form:
         self._option_rows()
 
     def _grey(self) -> None:
-        """Grey what the build lacks, and say so."""
+        """Grey what the build lacks, and say so. What stays as it was is left alone: with a control its value is sent
+        too, over what somebody types into it at this moment.
+        """
         for key, control in self.controls.items():
             why = fields.missing(FIELDS[key], self.document, self.build)
+            if why == self.lacking.get(key, ""):
+                continue
+            self.lacking[key] = why
             if isinstance(control, DisableableElement):
                 control.set_enabled(not why)
-            if why:
-                control._props["hint"] = why
+            control._props["hint"] = why or FIELDS[key].hint
             control.classes(add="greyed" if why else "", remove="" if why else "greyed").update()
 
     def _add(self) -> None:

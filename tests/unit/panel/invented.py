@@ -100,3 +100,10 @@ def hosts() -> list[Host]:
         host("gpu03", {"chat": instance(), "moe": instance("stopped")}, lost=True),
         host("cpu01", {"tiny": instance(residency="mismatch")}, gpus=0, cordon={"text": "new memory, 14:00"}),
     ]
+
+
+def option(name: str, **more: Any) -> dict[str, Any]:
+    """One of the capability document of a build."""
+    blank = {"names": [name], "negative": [], "values": None, "takes": 1, "number": False, "separator": None}
+    kept = {"accumulates": False, "env": [], "removed": None, "downloads": False, "section": "common"}
+    return {"name": name, **blank, **kept, **more}

@@ -95,21 +95,15 @@ def test_yaml_that_cannot_be_used_is_refused(said):
         fields.read_rest(said)
 
 
-def _option(name: str, **more) -> dict:
-    blank = {"names": [name], "negative": [], "values": None, "takes": 1, "number": False, "separator": None}
-    return {"name": name, **blank, "accumulates": False, "env": [], "removed": None, "downloads": False,
-            "section": "common", **more}  # fmt: skip
-
-
 DOCUMENT = {
     "version": "b1",
     "options": [
-        _option("--ctx-size"),
-        _option("--flash-attn", values=["on", "off", "auto"]),
-        _option("--host"),
-        _option("--hf-repo", downloads=True),
-        _option("--gone", removed="use something else"),
-        _option("--swa-full", takes=0),
+        invented.option("--ctx-size"),
+        invented.option("--flash-attn", values=["on", "off", "auto"]),
+        invented.option("--host"),
+        invented.option("--hf-repo", downloads=True),
+        invented.option("--gone", removed="use something else"),
+        invented.option("--swa-full", takes=0),
     ],
 }
 
