@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 _MIB = 1 << 20
-_BUFFER = re.compile(
-    r"(?P<buffer>\S+) +(?P<what>model|output|KV|RS|compute) buffer size = +(?P<size>\d{1,9}\.\d{2}) MiB"
+_BUFFER = re.compile(  # a buffer begins a word: tried at each letter of a long one, it would take hours
+    r"(?<!\S)(?P<buffer>\S+) +(?P<what>model|output|KV|RS|compute) buffer size = +(?P<size>\d{1,9}\.\d{2}) MiB"
 )
 _COMPONENT = {"model": "weights", "output": "output", "KV": "kv_cache", "RS": "recurrent_state", "compute": "compute"}
 _REMOTE = re.compile(r"RPC\d*\[(?P<endpoint>[^\]]{1,300})\]")

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.memory import loadlog
@@ -53,6 +54,13 @@ def test_text_is_read_alike_and_the_pass_that_measures_is_dropped() -> None:
         "CUDA0": {"weights": 4000.25, "kv_cache": 80.0, "recurrent_state": 0.5, "compute": 100.0},
     }
     assert found.pipelined
+
+
+def test_a_line_of_a_megabyte_is_passed_over_at_once() -> None:
+    began = time.process_time()
+    lines = ["y" * (1 << 20), "y " * (1 << 19), "y" + " " * (1 << 20), json.dumps({"msg": "y" * (1 << 20)})]
+    assert loadlog.parse([*lines, "load_tensors: CUDA0 model buffer size =     1.00 MiB"]).devices == ["CUDA0"]
+    assert time.process_time() - began < 5
 
 
 def test_buffers_of_the_processor_are_the_host_whatever_they_are_called() -> None:
