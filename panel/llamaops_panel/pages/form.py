@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from nicegui import background_tasks, ui
@@ -48,7 +48,7 @@ class Form:
 
     def _fields(self) -> None:
         with parts.sheet("form"):
-            self.name = parts.field("Name").on_value_change(self._touched)
+            self.name = parts.field("Name", self.first_name).on_value_change(self._touched)
             if self.fixed:
                 self.name.disable()
         for title, held in GROUPS:
@@ -66,31 +66,36 @@ class Form:
             self.add = parts.choice("Add a flag", {}, with_input=True, on_change=self._add).classes("w-full")
             self.rows = parts.Box(classes="form")
         with ui.expansion("Everything else, as YAML").props("dense dense-toggle").classes("w-full"):
-            self.rest = ui.textarea(on_change=self._touched).props("outlined dense autogrow").classes("w-full mono")
+            self.rest = ui.textarea(value=fields.rest(self.first), on_change=self._touched)
+            self.rest.props("outlined dense autogrow").classes("w-full mono")
 
     def _devices(self) -> None:
         gpus = {
             str(gpu.get("id")): text.clean(f"{gpu.get('name')} · {gpu.get('id')}", 80)
             for gpu in tables.gpus_of(self.host)
         }
-        self.devices = parts.choice(
-            "GPUs", {**gpus, "none": "none: on the processor"}, [], multiple=True, on_change=self._touched
-        )
+        known = {**gpus, "none": "none: on the processor"}
+        chosen = _chosen(self.first.get("devices"), known)
+        self.devices = parts.choice("GPUs", known, chosen, multiple=True, on_change=self._touched)
         self.devices.props("use-chips hint='the plan chooses where none is named'").classes("wide")
 
     def _control(self, field: Field) -> Any:
+        """A control with the value that it begins with: one that came after it would overwrite what is typed."""
         shown: Any
+        first = fields.raw(field, fields.of(self.first, field.name))
         if field.name == "model":
-            shown = ui.input(field.label, autocomplete=self._models()).props("outlined dense").classes("wide")
+            shown = parts.field(field.label, first, autocomplete=self._models()).classes("wide")
         elif field.kind == SWITCH:
-            shown = parts.choice(field.label, ["yes", "no"], clearable=True)
+            shown = parts.choice(field.label, ["yes", "no"], first, clearable=True)
         elif field.kind == WORDS and field.values:
-            shown = parts.choice(field.label, field.values, [], multiple=True).props("use-chips").classes("wide")
+            listed = [*field.values, *(item for item in first if item not in field.values)]
+            shown = parts.choice(field.label, listed, first, multiple=True).props("use-chips").classes("wide")
         elif field.kind == CHOICE:
             listed = [*field.values, *(self._builds() if field.name == "build" else ())]
-            shown = parts.choice(field.label, listed, clearable=True)
+            listed += [] if first is None or first in listed else [first]
+            shown = parts.choice(field.label, listed, first, clearable=True)
         else:
-            shown = ui.input(field.label).props("outlined dense")
+            shown = parts.field(field.label, first)
             if field.kind == WHOLE:
                 shown.props("inputmode=text")
         if field.hint:
@@ -120,13 +125,7 @@ class Form:
                 control.update()
             control.value = found
         devices = entry.get("devices")
-        known = (
-            [item for item in devices if item in self.devices.options]
-            if isinstance(devices, list)
-            else ["none"]
-            if devices == "none"
-            else []
-        )
+        known = _chosen(devices, self.devices.options)
         self.devices.value = known
         self.kept = devices if devices not in (None, "none") and not known else None  # {count: 2} and the like
         self.options = dict(entry.get("options") or {})
@@ -267,3 +266,10 @@ class Form:
                 plans.answer(said, self.host)
             elif not trouble:
                 parts.note("Name a model, and the plan appears here as you type.")
+
+
+def _chosen(devices: Any, known: Container[str]) -> list[str]:
+    """What a list of GPUs to choose from has of an entry's."""
+    if isinstance(devices, list):
+        return [item for item in devices if item in known]
+    return ["none"] if devices == "none" else []
