@@ -21,8 +21,10 @@ if [ ${#missing[@]} -gt 0 ]; then
   exit 77
 fi
 
-# its names are those of the machine: a second run, from another checkout, waits for its turn
-[ -n "${LAB_TAKEN:-}" ] || LAB_TAKEN=1 exec flock --close /var/tmp/llab.lock "$PWD/tests/lab/run.sh" "$@"
+# its names are those of the machine: a second run, from another checkout, waits for its turn, or is given LAB, another
+# name of at most 5 characters
+lab=${LAB:-llab}
+[ -n "${LAB_TAKEN:-}" ] || LAB_TAKEN=1 exec flock --close "/var/tmp/$lab.lock" "$PWD/tests/lab/run.sh" "$@"
 
 root=${LLAMAOPS_TEST_ROOT:-${XDG_CACHE_HOME:-$HOME/.cache}/llamaops-test/root}
 ansible-playbook -i localhost, -c local -e ansible_python_interpreter="$(command -v python3)" -e root="$root" tests/built.yml
@@ -50,7 +52,9 @@ tests/lab/image.sh trixie
 wait $!
 
 lane() ( # NUMBER - one scenario after the other that nobody has taken yet, in a lab of its own
-  export LAB=llab$1 LAB_SUBNET=10.231.$((6 + $1)) LAB_STATE=/var/tmp/llab$1
+  export LAB=$lab$1 LAB_SUBNET=10.231.$((6 + $1)) LAB_STATE=/var/tmp/$lab$1
+  # addresses are the same in every lab: a connection that another run of tests shares would lead to its hosts
+  export ANSIBLE_SSH_CONTROL_PATH_DIR=$LAB_STATE/cp
   trap '"$LAB_SH" down' EXIT
   "$LAB_SH" up
   for scenario in "${scenarios[@]}"; do
