@@ -45,14 +45,20 @@ def build(panel: Panel) -> None:
             parts.gap()
             ask.button(view, "bench", sorted(view.panel.fleet.hosts), title="Measure", main=True)
             ask.button(view, "compare", sorted(view.panel.fleet.hosts))
-        await gather(view)
-        held = await view.panel.store.benches.list(
-            host=host or None, model=model or None, build=build or None, limit=300
-        )
-        by_id = {str(item["id"]): item for item in held}
+        by_id: dict[str, dict[str, Any]] = {}
+
+        async def found() -> list[Row]:
+            """All that is kept now: what was measured meanwhile may have been taken in by somebody else's page."""
+            await gather(view)
+            held = await view.panel.store.benches.list(
+                host=host or None, model=model or None, build=build or None, limit=300
+            )
+            by_id.update({str(item["id"]): item for item in held})
+            return [_row(item) for item in held]
+
         parts.note("Choose two to compare them: two builds on one host, or two hosts.")
-        Grid(_COLUMNS, [_row(item) for item in held], label="results", find=True, empty="Nothing was measured yet.",
-             on_chosen=lambda chosen: compared([by_id[name] for name in chosen if name in by_id]))  # fmt: skip
+        grid = Grid(_COLUMNS, await found(), label="results", find=True, empty="Nothing was measured yet.",
+                    on_chosen=lambda chosen: compared([by_id[name] for name in chosen if name in by_id]))  # fmt: skip
         box = parts.Box()
 
         def compared(chosen: list[dict[str, Any]]) -> None:
@@ -69,25 +75,21 @@ def build(panel: Panel) -> None:
                     )
 
         async def fresh() -> None:
-            if await gather(view):
-                ui.navigate.reload()
+            grid.show(await found())
 
         ui.timer(5.0, fresh)
 
 
-async def gather(view: View) -> int:
-    """Keep what hosts have measured; returns how many results are new."""
+async def gather(view: View) -> None:
+    """Keep what hosts have measured."""
     known = {(item["host"], item["key"], item["at"]) for item in await view.panel.store.benches.list(limit=5000)}
-    new = 0
     for host in list(view.panel.fleet.hosts.values()):
         for record in results(host.benches):
             at, key = moment(record), str(record.get("key") or "")
             if key and (host.name, key, at) not in known:
-                new += 1
                 await view.panel.store.benches.add(
                     host.name, key, at, text.clean(record.get("build_id"), 80), model_of(record), dict(record)
                 )
-    return new
 
 
 def results(said: Mapping[str, Any]) -> list[dict[str, Any]]:
