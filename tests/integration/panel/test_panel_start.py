@@ -34,7 +34,7 @@ def test_under_tls_cookies_are_for_tls_and_sessions_outlive_a_restart(panel, tmp
         assert said.status_code == 303 and said.headers["strict-transport-security"].startswith("max-age=31536000")
         cookies = {line.partition("=")[0]: line for line in said.headers.get_list("set-cookie")}
         assert set(cookies) == {"__Host-llama-panel", "__Secure-llama-device"}
-        assert all("Secure" in line and "HttpOnly" in line for line in cookies.values())
+        assert all("; Secure" in line and "; HttpOnly" in line for line in cookies.values())
         assert panel.stop() == -signal.SIGTERM, "uvicorn ends as it was told, when all is closed"
         panel.start()
         assert page.get("/api/v1/me", headers={"accept": "*/*"}).json()["name"] == "ann"

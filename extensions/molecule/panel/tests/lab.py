@@ -50,6 +50,11 @@ def kill_streams(host: str) -> None:
         sh(host, "kill", "-KILL", pid, check=False)
 
 
+def say(host: str, unit: str, line: str) -> None:
+    """A line in the log of a unit, as the journal keeps what is told of it."""
+    sh(host, "logger", "--journald", typed=f"MESSAGE={line}\nOBJECT_SYSTEMD_UNIT={unit}.service\nPRIORITY=6\n")
+
+
 def main_process(host: str, unit: str) -> str:
     return sh(host, "systemctl", "show", "--value", "--property", "MainPID", unit).strip()
 

@@ -29,7 +29,7 @@ def test_it_answers_with_its_certificate_and_its_cookies_are_for_tls(panel):
     with httpx.Client(base_url=panel.base, verify=trusted, headers={"origin": panel.base}, timeout=20) as page:
         wait_until(logged_in, 20, step=1)  # a user whom the command line has added is known within a second
     assert set(cookies) == {"__Host-llama-panel", "__Secure-llama-device"}
-    assert all("Secure" in line and "HttpOnly" in line for line in cookies.values())
+    assert all("; Secure" in line and "; HttpOnly" in line for line in cookies.values())
     with pytest.raises(httpx.HTTPError):
         httpx.get(f"http://{panel.address}:{lab.PORT}/api/health", timeout=20)
 
