@@ -315,7 +315,7 @@ def test_no_secret_stands_in_the_database(tmp_path):
         await access._write_used()
         files = b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
         assert b"argon2id" in files and b"ann" in files
-        for hidden in (PASSWORD, OTHER, secret, token, token.rpartition("_")[2], device):
+        for hidden in (PASSWORD, OTHER, secret, token, token.split("_", 2)[2], device):
             assert hidden.encode() not in files
 
     play(tmp_path, story)
