@@ -17,6 +17,10 @@ from pathlib import Path
 import pytest
 from ansible_runs import REPOSITORY
 
+sys.path.insert(0, str(REPOSITORY / "tests" / "bench" / "planner"))
+
+from oracle import wait_for  # noqa: E402
+
 MIB = 1 << 20
 
 
@@ -29,21 +33,11 @@ def workers(built_root):
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     running = [subprocess.Popen([program, "-p", str(port)], **quiet) for port in ports]
     for port in ports:
-        _wait_for(port)
+        wait_for(port)
     yield [f"127.0.0.1:{port}" for port in ports]
     for process in running:
         process.kill()
         process.wait()
-
-
-def _wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with socket.socket() as found:
-            if found.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.05)
-    pytest.fail(f"no worker listens on port {port}")
 
 
 def over(port, addresses, **more):

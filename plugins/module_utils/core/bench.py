@@ -9,7 +9,6 @@ import hashlib
 import json
 import os
 import re
-import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -20,6 +19,7 @@ from .build import builds
 from .errors import Busy, InvalidInput, Prerequisite
 from .files import sha256_of
 from .host import gpu
+from .instance.cmdline import Command
 from .instance.definition import CACHE_TYPES
 from .model import modelset
 from .names import check_keys
@@ -75,9 +75,7 @@ class Plan:
     @property
     def line(self) -> str:
         """The command for a shell, with the variables that choose its devices."""
-        return " ".join(
-            [*(f"{name}={shlex.quote(value)}" for name, value in self.devices.env.items()), shlex.join(self.argv)]
-        )
+        return Command(self.devices.env, tuple(self.argv)).line
 
 
 def make_plan(tree: Tree, request: Request, read_facts: Callable[[], Mapping[str, Any]] = gpu.read) -> Plan:
@@ -158,7 +156,13 @@ def check_idle(running: Sequence[Mapping[str, Any]], devices: Sequence[str] = (C
         )
 
 
-def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str, Any]:
+def measure(
+    tree: Tree,
+    plan: Plan,
+    seconds: int,
+    allow_busy: bool,
+    read_facts: Callable[[], Mapping[str, Any]] = gpu.read,
+) -> dict[str, Any]:
     """Run llama-bench unprivileged and store what it measured. Returns the stored result.
 
     The lock of the root is held meanwhile: a deployment beside it would spoil the figures.
@@ -172,7 +176,7 @@ def measure(tree: Tree, plan: Plan, seconds: int, allow_busy: bool) -> dict[str,
     )
     with lock.hold(tree, "llama_bench", _LOCK_WAIT) as handle:
         if not allow_busy:
-            check_idle(benchdevices.disturbers(plan.devices), plan.devices.ids)
+            check_idle(benchdevices.disturbers(plan.devices, read_facts), plan.devices.ids)
         done = command.run(wrapped, cwd="/", timeout=seconds, keep_fds=[handle])
         record = {
             "key": plan.key,

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from .build.builds import Build
 from .errors import InvalidInput
-from .host import process
+from .host import gpu, process
 from .instance import candidates
 from .instance.record import visible
 from .instance.room import DRIVES, driven
@@ -25,13 +25,11 @@ class Devices:
 
     :param ids: of the devices, or `cpu` alone. :param names: as the build calls them; none for the CPU.
     :param env: variables that make these names mean these devices.
-    :param processes: those that held a device when it was looked at; None where its driver does not say.
     """
 
     ids: tuple[str, ...] = (CPU,)
     names: tuple[str, ...] = ()
     env: Mapping[str, str] = field(default_factory=dict)
-    processes: tuple[Mapping[str, Any], ...] | None = None
 
     @property
     def flags(self) -> list[str]:
@@ -60,15 +58,10 @@ def choose(build: Build, wanted: Sequence[str], facts: Mapping[str, Any] | None)
             f"The build {build.id} ({backend}) drives no device of this host.", "Use devices: [cpu] to measure the CPU."
         )
     found = [candidates.find("devices", name, known) for name in wanted] or known
-    processes: list[Mapping[str, Any]] | None = []
-    for device in found:
-        said = device.get("processes")
-        processes = None if said is None or processes is None else [*processes, *said]
     return Devices(
         ids=tuple(str(device["id"]) for device in found),
         names=tuple(named["flag"] for named in candidates.ordered(found)),
         env=visible(found),
-        processes=None if processes is None else tuple(processes),
     )
 
 
@@ -82,11 +75,15 @@ def backend_of(build: Build) -> str:
     return str((build.manifest.get("recipe") or {}).get("backend") or CPU)
 
 
-def disturbers(devices: Devices, proc: str = "/proc") -> list[dict[str, Any]]:
-    """Who is at work there, `[{pid, program, unit}]`: each process that holds one of the GPUs; on the CPU, or where a
-    driver does not say, each llama.cpp program.
+def disturbers(
+    devices: Devices, read_facts: Callable[[], Mapping[str, Any]] = gpu.read, proc: str = "/proc"
+) -> list[dict[str, Any]]:
+    """Who is at work there now, `[{pid, program, unit}]`: each process that holds one of the GPUs; on the CPU, or where
+    a driver does not say, each llama.cpp program.
     """
-    if devices.names and devices.processes is not None:
-        seen = {int(item["pid"]): item for item in devices.processes}
+    there = gpu.usable(read_facts()["devices"]) if devices.names else []
+    held = [device.get("processes") for device in there if device["id"] in devices.ids]
+    if held and None not in held:
+        seen = {int(item["pid"]): item for items in held for item in items or ()}
         return [{"pid": pid, "program": it.get("command") or "?", "unit": it.get("unit")} for pid, it in seen.items()]
     return [{"pid": found.pid, "program": found.tool, "unit": found.unit} for found in process.find_servers(proc)]

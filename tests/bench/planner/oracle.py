@@ -26,7 +26,11 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
+    """Return when something listens there.
+
+    :raises OracleFailed: nothing does within 20 s.
+    """
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         with socket.socket() as found:
@@ -64,7 +68,7 @@ class Oracle:
             self._workers.append(subprocess.Popen(argv, env={**_ENVIRONMENT, "CUDA_VISIBLE_DEVICES": ""}, **quiet))
             self._endpoints.append(f"127.0.0.1:{port}")
         for endpoint in self._endpoints:
-            _wait_for(int(endpoint.partition(":")[2]))
+            wait_for(int(endpoint.partition(":")[2]))
         return subprocess.Popen(
             ["nice", self._program, *self._local, *self._endpoints],
             stdin=subprocess.PIPE,

@@ -17,7 +17,7 @@ import pytest
 import yaml
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.gguf import sparse
 from ansible_runs import must, run_module
-from fixtures.panel_browser import SIZES, VIEWER, Person, chromium, serving, wait_until
+from fixtures.panel_browser import SIZES, VIEWER, Person, chromium, serving, two_people, wait_until
 from playwright.sync_api import expect
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "unit" / "core" / "memory"))
@@ -72,12 +72,8 @@ def browser(panel):
 
 @pytest.fixture(scope="module")
 def people(browser, panel):
-    """Two people who are logged in, one at a wide browser and one at a narrow one."""
-    found = {size: Person(browser, panel.base, size) for size in SIZES}
-    for person in found.values():
-        person.log_in()
-    yield found
-    assert [person.trouble for person in found.values()] == [[], []]
+    with two_people(browser, panel.base) as found:
+        yield found
 
 
 def written(inventory):

@@ -185,18 +185,29 @@ def test_a_build_for_the_cpu_measures_no_card(tree, model):
 
 @pytest.mark.usefixtures("gpu_build")
 def test_who_holds_a_card_disturbs_and_nobody_else(tree, model):
-    assert benchdevices.disturbers(on_cards(tree, model, "GPU-a").devices) == []
+    facts = {"devices": CARDS}
+    assert benchdevices.disturbers(on_cards(tree, model, "GPU-a").devices, lambda: facts) == []
     held = on_cards(tree, model, "GPU-b")
-    assert benchdevices.disturbers(held.devices) == [{"pid": 7, "program": "train", "unit": None}]
+    assert benchdevices.disturbers(held.devices, lambda: facts) == [{"pid": 7, "program": "train", "unit": None}]
     with pytest.raises(Busy, match=r"GPU-b is in use by train \(pid 7"):
-        bench.measure(tree, held, seconds=60, allow_busy=False)
-    silent = on_cards(tree, model, cards=[{**CARDS[0], "processes": None}])
-    assert silent.devices.processes is None
+        bench.measure(tree, held, seconds=60, allow_busy=False, read_facts=lambda: facts)
+
+
+@pytest.mark.usefixtures("gpu_build")
+def test_where_a_driver_names_nobody_other_llama_programs_disturb(tree, model, tmp_path):
+    silent = {"devices": [{**CARDS[0], "processes": None}]}
+    program = shutil.copy("/bin/sleep", tmp_path / "llama-server")
+    with subprocess.Popen([program, "60"]) as running:
+        try:
+            found = benchdevices.disturbers(on_cards(tree, model, "GPU-a").devices, lambda: silent)
+        finally:
+            running.kill()
+    assert running.pid in [item["pid"] for item in found]
 
 
 @pytest.mark.usefixtures("gpu_build")
 def test_llama_bench_is_told_which_cards_by_its_environment(tree, model):
-    record = bench.measure(tree, on_cards(tree, model, "GPU-a"), seconds=60, allow_busy=False)
+    record = bench.measure(tree, on_cards(tree, model, "GPU-a"), seconds=60, allow_busy=True)
     assert record["devices"] == ["GPU-a"]
     assert "CUDA_VISIBLE_DEVICES=GPU-a\n" in Path(tree.path("environment")).read_text()
 

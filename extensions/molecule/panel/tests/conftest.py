@@ -17,7 +17,7 @@ import lab
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.build import tinymodel
 from fixtures import local_hub
 from fixtures.certificates import certificate
-from fixtures.panel_browser import SIZES, Person, chromium
+from fixtures.panel_browser import chromium, two_people
 
 GATEWAY = os.environ.get("LAB_SUBNET", "10.231.7") + ".1"
 
@@ -56,12 +56,8 @@ def browser(panel):
 
 @pytest.fixture(scope="session")
 def people(browser, panel):
-    """Two people who are logged in, one at a wide browser and one at a narrow one."""
-    found = {size: Person(browser, panel.base, size) for size in SIZES}
-    for person in found.values():
-        person.log_in()
-    yield found
-    assert [person.trouble for person in found.values()] == [[], []]
+    with two_people(browser, panel.base) as found:
+        yield found
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 SCHEMA = 1
+LOOSE = "loose"  # the confidence where torch has the weights: it leaves tensors out, and has buffers of its own
 PLAN, INPUTS = "Plan", "PlanInputs"  # keys in [X-LlamaOps]
 # backend -> name of its devices for llama-server, and the variable that chooses and orders them
 NAMES = {"cuda": "CUDA", "hip": "ROCm", "vulkan": "Vulkan", "rpc": "RPC"}

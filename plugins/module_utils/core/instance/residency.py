@@ -15,6 +15,7 @@ from typing import Any
 
 from ..memory import loadlog
 from ..sizes import human
+from .record import LOOSE
 
 VERIFIED, MISMATCH, UNKNOWN = "verified", "mismatch", "unknown"
 HOST = "host"
@@ -61,7 +62,7 @@ def judge(
         return Residency(UNKNOWN, ("Its plan has no sizes.",), actual)
     # a general rule sizes the cache of an architecture that nobody measured; its weights are exact all the same
     parts = _PLACED if plan.get("confidence") != "low" else _PLACED[:1]
-    share = _LOOSE if plan.get("confidence") == "loose" else _SHARE
+    share = _LOOSE if plan.get("confidence") == LOOSE else _SHARE
     reasons = [
         reason for row in plan["devices"] for reason in _compare(row["id"], row["components"], actual, parts, share)
     ]

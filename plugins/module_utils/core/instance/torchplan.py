@@ -23,12 +23,11 @@ from . import candidates, served, transformers
 from .definition import Instance
 from .placement import Devices
 from .planned import DoesNotFit, Question
-from .record import Record
+from .record import LOOSE, Record
 from .room import HOST, Left, Room
 from .served import Served
 
 SCHEMA = 1
-LOOSE = "loose"  # the confidence: torch keeps buffers of its own beside the weights, and not every tensor of a file
 _HEADER_LIMIT = 100 << 20  # bytes; the limit of the library safetensors
 _BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}
 _DTYPES = {"float32": 4, "bfloat16": 2, "float16": 2}
@@ -43,7 +42,7 @@ def ask(instance: Instance, build: Build, files: Served, room: Room) -> Question
     :raises InvalidInput: the device is not there.
     """
     known = room.devices(transformers.BACKEND) if instance.devices and instance.devices.ids else []
-    asked = instance if known else _on_cpu(instance)
+    asked = instance if instance.devices and instance.devices.ids else replace(instance, devices=Devices())
     devices, exactly = candidates.choose(asked, build, "cpu", known)
     options = {"dtype": str(instance.options.get("dtype") or "auto")}
     options["batch_tokens"] = str(instance.options.get("batch_tokens") or _BATCH_TOKENS)
@@ -135,10 +134,6 @@ def _batch(config: Mapping[str, Any], tokens: int) -> int:
 
     width = number("hidden_size", _WIDTH)
     return 4 * tokens * (10 * width + 3 * number("intermediate_size", 4 * width))
-
-
-def _on_cpu(instance: Instance) -> Instance:
-    return instance if instance.devices and instance.devices.ids else replace(instance, devices=Devices())
 
 
 def _short(rows: Sequence[Mapping[str, Any]], host: Mapping[str, Any], left: Left) -> dict[str, tuple[int, int]]:
