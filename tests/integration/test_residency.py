@@ -19,7 +19,7 @@ from ansible_runs import REPOSITORY
 
 sys.path.insert(0, str(REPOSITORY / "tests" / "bench" / "planner"))
 
-from oracle import wait_for  # noqa: E402
+from oracle import wait_for
 
 MIB = 1 << 20
 
