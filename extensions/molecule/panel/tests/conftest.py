@@ -56,8 +56,9 @@ def browser(panel):
 
 @pytest.fixture(scope="session")
 def people(browser, panel):
-    with two_people(browser, panel.base) as found:
-        yield found
+    found = two_people(browser, panel.base)
+    yield found
+    assert [person.trouble for person in found.values()] == [[], []]
 
 
 @pytest.fixture
