@@ -4,7 +4,9 @@
 """The command as one file that Python runs: the core, packed the same from the same sources everywhere.
 
 Compiled code lies beside the sources, since compiling them would take longer than most commands. It is for one version
-of Python; another one passes over it and reads the sources, so only these say whether the file is right.
+of Python; another one passes over it and reads the sources, so only these say which command it is. The comment of the
+archive, its last bytes, says so, and has a second digest of all bytes before that: damage is found without reading a
+damaged archive.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import stat
 import sys
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Mapping
 
 from .. import command
@@ -32,6 +33,7 @@ NAME, PACKAGE, MODE = "llama-host", "llamaops_core", 0o755
 _SHEBANG = b"#!/usr/bin/env -S python3 -I\n"
 _THEN = (2020, 1, 1, 0, 0, 0)  # zip files have times; this one has the same from every build
 _UNCHECKED = 0b01  # of PEP 552: a hash stands where the time would, and nobody compares it
+_HEX = 64  # characters of a SHA-256
 _MAIN = """\
 from {package}.onhost.command import main
 
@@ -74,13 +76,14 @@ def pack(files: Mapping[str, bytes]) -> bytes:
     """The command; equal for equal sources and the same version of Python."""
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w", zipfile.ZIP_STORED) as archive:
-        archive.comment = digest(files).encode()
+        archive.comment = b"0" * 2 * _HEX
         compiled = _compiled({name: source for name, source in files.items() if name != "__main__.py"})
         for name, source in files.items():
             _put(archive, name, source)
             if name in compiled:
                 _put(archive, name + "c", compiled[name])
-    return _SHEBANG + data.getvalue()
+    content = _SHEBANG + data.getvalue()[: -2 * _HEX] + digest(files).encode()
+    return content + hashlib.sha256(content).hexdigest().encode()
 
 
 def path(tree: Tree) -> str:
@@ -95,13 +98,13 @@ def link(tree: Tree) -> str:
 def found_digest(tree: Tree) -> str | None:
     """The digest of the command that is installed; None if there is none that could run."""
     try:
-        with zipfile.ZipFile(path(tree)) as archive:
-            said = archive.comment.decode("ascii", "replace")
-            names = [name for name in archive.namelist() if name.endswith(".py")]
-            right = archive.testzip() is None and digest({name: archive.read(name) for name in names}) == said
-        return said if right and stat.S_IMODE(os.stat(path(tree)).st_mode) == MODE else None
-    except (OSError, zipfile.BadZipFile, zlib.error):
+        with open(path(tree), "rb") as file:
+            data, mode = file.read(), stat.S_IMODE(os.fstat(file.fileno()).st_mode)
+    except OSError:
         return None
+    content, said = data[:-_HEX], data[-_HEX:]
+    right = hashlib.sha256(content).hexdigest().encode() == said and mode == MODE
+    return content[-_HEX:].decode("ascii", "replace") if right else None
 
 
 def stale(tree: Tree, manager: str) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -53,11 +54,35 @@ def test_equal_sources_are_equal_bytes(tree: Tree) -> None:
     assert first == second.stdout
 
 
+def headers(data: bytes) -> list[int]:
+    """Where the header of each file in the archive lies."""
+    return [found.start() for found in re.finditer(rb"PK\x03\x04", data)]
+
+
+def test_damage_is_seen_wherever_it_lies(tree: Tree) -> None:
+    whole = Path(package.path(tree)).read_bytes()
+    said = package.found_digest(tree)
+    assert said == package.digest(package.sources(tree, "supervisor"))
+    half = headers(whole)[len(headers(whole)) // 2]
+    places = [0, *(half + byte for byte in range(34)), len(whole) // 2, *range(len(whole) - 200, len(whole), 10)]
+    try:
+        for place in places:
+            for damage in (b"\xf0", b"\x00"):
+                Path(package.path(tree)).write_bytes(whole[:place] + damage * 3 + whole[place + 3 :])
+                assert package.found_digest(tree) is None or whole[place : place + 3] == damage * 3, place
+        for length in (0, 10, 64, 128, len(whole) - 1):
+            Path(package.path(tree)).write_bytes(whole[:length])
+            assert package.found_digest(tree) is None, length
+    finally:
+        Path(package.path(tree)).write_bytes(whole)
+    assert package.found_digest(tree) == said
+
+
 def test_a_second_run_changes_nothing_and_damage_is_mended(tree: Tree) -> None:
     assert runtime.prepare(tree, None, check=False, manager="supervisor") == []
     with open(package.path(tree), "r+b") as file:
-        file.seek(os.path.getsize(package.path(tree)) // 2)
-        file.write(b"x" * 64)
+        file.seek(headers(file.read())[7] + 6)
+        file.write(b"\xff" * 64)
     os.unlink(package.link(tree))
     seen = runtime.prepare(tree, None, check=True, manager="supervisor")
     assert [change.path for change in seen] == [package.path(tree), package.link(tree)]
