@@ -162,7 +162,7 @@ def _make(tree: Tree, request: Request, plan: Plan, tools: Toolchain, handle: in
         "LLAMA_BUILD_COMMIT": recipe.commit7(exact.commit),
         "LLAMA_BUILD_NUMBER": str(number),
     }
-    jobs = toolchain.jobs(request.jobs)
+    jobs = toolchain.jobs(request.jobs, backend)
     done = compile.compile_tree(tree, tools, options, recipe.digest(asked), jobs, [handle], progress, means.environment)
     version = checkout.version(tree, number)
     manifest = {

@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import InvalidInput, MissingLibrary, MissingTool
 from ..host import cgroup, gpu, machine
 from ..tree import Tree
-from . import artifact, backend, builds, checkout, cmake, preflight, recipe, source_archive, source_git, toolchain
+from . import artifact, backend, builds, checkout, cmake, preflight, recipe, source_archive, source_git
 from .builds import Build
 from .means import Means, Wanted
 from .means import find as find_means
@@ -164,9 +164,7 @@ def _means(tree: Tree, request: Request, tools: Toolchain, check: bool, warnings
 
 def _rows(tree: Tree, request: Request, tools: Toolchain, means: Means | None) -> list[Row]:
     name = means.choice.backend if means else "cpu"
-    rows = preflight.common(
-        tools, tree, request.source.type == "git", toolchain.CMAKE_NEEDED[name], toolchain.DISK_NEEDED[name]
-    )
+    rows = preflight.common(tools, tree, request.source.type == "git", name)
     return [*rows, *(means.rows if means else ())]
 
 
@@ -259,7 +257,7 @@ def _resolve(
         return found
     if "git" not in tools.programs:
         if not check:
-            preflight.require(preflight.common(tools, tree, True, toolchain.CMAKE_NEEDED["cpu"]))
+            preflight.require(preflight.common(tools, tree, True))
         warnings.append(f"git is not there yet, so the commit that {ref!r} means cannot be told.")
         return None
     with checkout.session(tree, source, tools) as git:

@@ -17,7 +17,7 @@ from ..errors import MissingTool
 from ..host import machine
 from ..sizes import human
 from ..tree import Tree
-from .toolchain import DISK_NEEDED, MEMORY_PER_JOB, Toolchain, available_memory
+from .toolchain import CMAKE_NEEDED, DISK_NEEDED, MEMORY_NEEDED, Toolchain, available_memory
 
 _INSTALL = {"debian": "apt-get install", "redhat": "dnf install", "arch": "pacman -S", "suse": "zypper install"}
 _UPSTREAM = "https://github.com/ggml-org/llama.cpp/blob/master/"
@@ -60,7 +60,7 @@ TABLE: dict[str, Need] = {
     "c": Need("a C compiler", _UPSTREAM + "docs/build.md", Packages("gcc", "gcc", "gcc", "gcc")),
     "c++": Need("a C++ compiler", _UPSTREAM + "docs/build.md", Packages("g++", "gcc-c++", "gcc", "gcc-c++")),
     "disk": Need("{0} of free disk space for {1}", "measured: source, objects and binaries of one build"),
-    "memory": Need("{0} of available memory", "measured: one compiler needs up to 0.7 GB"),
+    "memory": Need("{0} of available memory", "measured: the largest compiler process of a build"),
     "libc": Need("glibc", _CUDA_GUIDE),
     "CUDA toolkit": Need("a CUDA toolkit", _CUDA_GUIDE, _CUDA),
     "CUDA parts": Need("{0} in the CUDA toolkit", _UPSTREAM + "ggml/src/ggml-cuda/CMakeLists.txt", _CUDA),
@@ -100,14 +100,12 @@ def row(name: str, ok: bool, found: str, *values: object, remedy: str = "") -> R
     return Row(name, found, TABLE[name].what.format(*values), ok, "" if ok else remedy)
 
 
-def common(
-    tools: Toolchain, tree: Tree, git: bool, cmake: tuple[int, int], disk: int = DISK_NEEDED["cpu"]
-) -> list[Row]:
+def common(tools: Toolchain, tree: Tree, git: bool, backend: str = "cpu") -> list[Row]:
     """The rows of every build.
 
-    :param git: the source is a repository. :param cmake: the oldest CMake that will do. :param disk: bytes that must
-        be free.
+    :param git: the source is a repository. :param backend: decides which CMake will do, and how much disk and memory.
     """
+    cmake = CMAKE_NEEDED[backend]
     programs = [name for name in ("git", "cmake", "ninja", "c", "c++") if name != "git" or git]
     wanted = ".".join(map(str, cmake))
     rows = [row(name, name in tools.programs, tools.programs.get(name, "nothing"), wanted) for name in programs]
@@ -117,7 +115,7 @@ def common(
         good = found is not None and (int(found.group(1)), int(found.group(2))) >= cmake
         what = f"{tools.programs['cmake']} is {said[:40].strip()!r}"
         rows[programs.index("cmake")] = row("cmake", good, what, wanted)
-    return [*rows, _disk(tree, disk), _memory()]
+    return [*rows, _disk(tree, DISK_NEEDED[backend]), _memory(MEMORY_NEEDED[backend])]
 
 
 def require(rows: Iterable[Row]) -> None:
@@ -167,9 +165,8 @@ def _disk(tree: Tree, needed: int) -> Row:
     return row("disk", free >= needed, f"{human(free)} are free", human(needed), tree.root, remedy=remedy)
 
 
-def _memory() -> Row:
+def _memory(needed: int) -> Row:
     left = available_memory()
-    needed = MEMORY_PER_JOB // 2  # one compiler of ordinary files; jobs follow the memory
     remedy = "Stop something, or give the host (or its container) more memory."
     found = "nothing tells" if left is None else f"{human(left)} are available"
     return row("memory", left is None or left >= needed, found, human(needed), remedy=remedy)

@@ -16,7 +16,7 @@ PROGRAMS = {name: f"/usr/bin/{name}" for name in ("git", "ninja", "c", "c++")}
 def rows(tmp_path):
     """`rows(cmake="3.25.1", git=True, ...)`: the rows of a host with these programs and this CMake."""
 
-    def make(cmake="3.25.1", git=True, without=(), needed=(3, 14), **more):
+    def make(cmake="3.25.1", git=True, without=(), backend="cpu"):
         programs = {name: path for name, path in PROGRAMS.items() if name not in without}
         if cmake:
             script = tmp_path / "cmake"
@@ -24,7 +24,7 @@ def rows(tmp_path):
             script.chmod(0o755)
             programs["cmake"] = str(script)
         tools = Toolchain("/usr/bin", programs, "gnu-12", True)
-        return preflight.common(tools, Tree(str(tmp_path / "root"), "user"), git, needed, **more)
+        return preflight.common(tools, Tree(str(tmp_path / "root"), "user"), git, backend)
 
     return make
 
@@ -55,25 +55,37 @@ def test_git_is_needed_only_for_git(rows):
 
 
 @pytest.mark.parametrize(
-    ("said", "needed", "good"),
+    ("said", "backend", "good"),
     [
-        ("3.14.0", (3, 14), True),
-        ("4.0.1", (3, 14), True),
-        ("3.13.4", (3, 14), False),
-        ("x", (3, 14), False),
-        ("3.17.0", toolchain.CMAKE_NEEDED["cuda"], False),
-        ("3.18.0", toolchain.CMAKE_NEEDED["cuda"], True),
-        ("3.18.0", toolchain.CMAKE_NEEDED["vulkan"], False),
-        ("3.20.0", toolchain.CMAKE_NEEDED["hip"], False),
+        ("3.14.0", "cpu", True),
+        ("4.0.1", "cpu", True),
+        ("3.13.4", "cpu", False),
+        ("x", "cpu", False),
+        ("3.17.0", "cuda", False),
+        ("3.18.0", "cuda", True),
+        ("3.18.0", "vulkan", False),
+        ("3.20.0", "hip", False),
     ],
 )
-def test_cmake_must_be_new_enough(rows, said, needed, good):
-    assert failed(rows(cmake=said, needed=needed)) == ([] if good else ["cmake"])
+def test_cmake_must_be_new_enough(rows, said, backend, good):
+    assert failed(rows(cmake=said, backend=backend)) == ([] if good else ["cmake"])
 
 
-def test_a_full_disk_is_named_with_numbers(rows):
+def test_memory_must_have_room_for_the_largest_compiler(rows, monkeypatch):
+    monkeypatch.setattr(preflight, "available_memory", lambda: 3 << 29)
+    assert failed(rows()) == [] and failed(rows(cmake="3.25.1", backend="vulkan")) == ["memory"]
+    with pytest.raises(
+        MissingTool, match=r"2.0 GiB of available memory \(found: 1.5 GiB are available\).*Stop something"
+    ):
+        preflight.require(rows(backend="vulkan"))
+    monkeypatch.setattr(preflight, "available_memory", lambda: None)
+    assert failed(rows(backend="vulkan")) == []
+
+
+def test_a_full_disk_is_named_with_numbers(rows, monkeypatch):
+    monkeypatch.setitem(toolchain.DISK_NEEDED, "cuda", 1 << 60)
     with pytest.raises(MissingTool, match=r"TiB of free disk space for .*root \(found: .* are free\).*Make room"):
-        preflight.require(rows(disk=1 << 60))
+        preflight.require(rows(backend="cuda"))
 
 
 @pytest.mark.parametrize(

@@ -77,11 +77,21 @@ def host_with(gib: int, cpus: int) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(("gib", "cpus", "jobs"), [(64, 16, 16), (6, 16, 6), (64, 1, 1), (0, 16, 1)])
-def test_jobs_follow_cpus_and_memory(plant, gib, cpus, jobs):
+@pytest.mark.parametrize(
+    ("gib", "cpus", "backend", "jobs"),
+    [
+        (64, 16, "cpu", 16),
+        (6, 16, "cpu", 6),
+        (6, 16, "vulkan", 5),
+        (2, 16, "vulkan", 1),
+        (64, 1, "cuda", 1),
+        (0, 16, "cpu", 1),
+    ],
+)
+def test_jobs_follow_cpus_and_memory(plant, gib, cpus, backend, jobs):
     root = plant(host_with(gib, cpus))
-    assert toolchain.jobs(None, root) == jobs
-    assert toolchain.jobs(3, root) == 3
+    assert toolchain.jobs(None, backend, root) == jobs
+    assert toolchain.jobs(3, backend, root) == 3
 
 
 def test_jobs_follow_the_control_group(plant):
@@ -96,7 +106,7 @@ def test_jobs_follow_the_control_group(plant):
             "sys/fs/cgroup/box/cpu.max": "800000 100000\n",
         }
     )
-    assert toolchain.jobs(None, root) == 3
+    assert toolchain.jobs(None, "cpu", root) == 3
 
 
 def test_versions_are_first_lines(programs):
