@@ -555,6 +555,10 @@ log:
   description: The end of the log of an instance that did not come up.
   returned: when an instance did not come up
   type: str
+cut:
+  description: How many answers of an instance that did not come up took longer than O(instances[].drain_timeout) and broke off.
+  returned: when an instance did not come up
+  type: int
 restored:
   description: Whether the unit that ran before answers again.
   returned: when an instance did not come up

@@ -32,6 +32,7 @@ from ..core.instance import (
     programs,
     prune,
     service,
+    swap,
 )
 from ..core.instance.change import Step
 from ..core.instance.processes import Found
@@ -215,11 +216,9 @@ def warn(module: AnsibleModule, steps: Sequence[Step], proofs: Mapping[str, Mapp
     drafts = [proof["speculation"]["warning"] for proof in proofs.values() if "speculation" in proof]
     warnings += [warning for warning in drafts if warning]
     for step in steps:
-        if proofs.get(step.name, {}).get("cut"):
-            warnings.append(
-                f"Instance {step.name!r}: {proofs[step.name]['cut']} of its answers took longer than drain_timeout "
-                f"({step.instance.drain_timeout} s) and broke off."
-            )
+        broken_off = swap.broken_off(step.instance, proofs.get(step.name, {}).get("cut", 0))
+        if broken_off:
+            warnings.append(f"Instance {step.name!r}: {broken_off.strip()}")
     if os.path.exists(ambient):
         warnings.append(f"{ambient} exists; every llama.cpp program outside the system scope's units reads it.")
     for warning in warnings:

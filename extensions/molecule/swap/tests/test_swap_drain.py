@@ -12,6 +12,9 @@ import subprocess
 import threading
 from pathlib import Path
 
+BUILD = os.environ["LAB_BUILD_ID"]
+HANGS = BUILD[:-8] + "dddddddd"
+
 PLAYBOOK = ["ansible-playbook", "-i", os.environ["MOLECULE_INVENTORY_FILE"], "llamaops.llama_cpp.deploy"]
 
 
@@ -33,6 +36,16 @@ def test_answers_that_never_end_are_broken_off_and_counted(one, figure):
     figure("answers without an end, beside", {key: requests[key] for key in ("count", "longest")})
     assert requests["failed"] == []
     assert one.units() == ["llama-chat.service"] and one.props()["total_slots"] == 3
+
+
+def test_a_change_that_fails_tells_what_it_broke_off(two, figure):
+    two.converge()
+    with two.asked() as requests, two.endless() as answer:
+        result = two.converge(build=HANGS, start_timeout=3, drain_timeout=4)
+    figure("failed swap with an answer without an end, in_place", {key: requests[key] for key in ("count", "longest")})
+    assert result["restored"] and result["cut"] == 1 and broken_off([answer]), result
+    assert "1 of its answers took longer than drain_timeout (4 s) and broke off. Its command" in result["msg"]
+    assert requests["failed"] == [] and two.show("llama-chat", "ActiveState") == "active"
 
 
 def test_a_playbook_that_is_killed_in_the_middle_of_a_drain_is_ended_by_the_next(two, figure):

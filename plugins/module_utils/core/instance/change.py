@@ -114,7 +114,7 @@ def plan(
     leaving = {step.status.pid for step in (*going, *steps) if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
-            _check_port(step, leaving)
+            check_port(step, leaving)
     return steps
 
 
@@ -277,16 +277,24 @@ def _essential_change(step: Step) -> bool:
     return step.status.active and step.launch is not None and not running.matches(step.status, step.launch)
 
 
-def _check_port(step: Step, leaving: set[int]) -> None:
+def check_port(step: Step, leaving: set[int]) -> None:
+    """Make sure that an instance may have its port.
+
+    :param leaving: processes that are stopped before it starts.
+    :raises Busy: somebody else holds it.
+    """
     if step.instance.socket:
         return
     holder = ports.holder(step.instance.host, step.instance.port)
     if holder is None or (holder.pid and holder.pid in leaving | {step.status.pid}):
         return
-    raise Busy(
-        f"Instance {step.name!r} wants port {step.instance.port}, which {ports.describe(holder)} holds.",
-        "Stop that process, or choose another port.",
-    )
+    remedy = "Stop that process, or choose another port."
+    if holder.unit == front.UNIT:  # it goes on holding the port, for whoever is answered through it
+        remedy = (
+            "That is the front of this host. Choose another port, or take this one from the front first: remove or "
+            "change the entry with that front in one run, and give the port to this instance in the next."
+        )
+    raise Busy(f"Instance {step.name!r} wants port {step.instance.port}, which {ports.describe(holder)} holds.", remedy)
 
 
 def _with(step: Step, actions: Sequence[str], pending: bool = False) -> Step:

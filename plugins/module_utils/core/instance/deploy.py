@@ -52,18 +52,18 @@ def apply(
     proofs: dict[str, dict[str, Any]] = {step.name: {} for step in steps}
     failed: dict[str, LlamaOpsError] = {}
 
-    def attempt(step: Step, part: Callable[[], Mapping[str, Any]]) -> None:
+    def attempt(step: Step, part: Callable[[], dict[str, Any]]) -> None:
         if step.name in failed or (failed and _alone(step)):
             return
         try:
-            proofs[step.name] = _together(proofs[step.name], part())
+            proofs[step.name] = part()
         except LlamaOpsError as exc:
             failed[step.name] = exc
 
     for step in steps:
         attempt(step, partial(_make_way, tree, manager, step))
     for step in steps:
-        attempt(step, partial(_take_turn, tree, manager, step, facts))
+        attempt(step, partial(_take_turn, tree, manager, step, facts, proofs[step.name]))
     if failed:
         raise joined(list(failed.values()))
     return proofs
@@ -93,24 +93,25 @@ def _make_way(tree: Tree, manager: Manager, step: Step) -> dict[str, Any]:
     return _together(tidied, _retire(tree, manager, step))
 
 
-def _take_turn(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
-    """The part of a step that starts something, or sees to what runs."""
-    done: dict[str, Any] = {}
+def _take_turn(
+    tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts, done: dict[str, Any]
+) -> dict[str, Any]:
+    """The part of a step that starts something, or sees to what runs; with what making way for it did."""
     if _beside(step) and successor.unit_text(manager, step.name) is None:
         _start_beside(tree, manager, step, facts)
     if _alone(step):
         _write(tree, step)
-        done = _retire(tree, manager, step)
+        done = _together(done, _retire(tree, manager, step))
     if {"start", "restart"} & set(step.actions):
-        done = _together(done, _launch(tree, manager, step, partial(_come_up, tree, manager, step, facts)))
+        done = _launch(tree, manager, step, partial(_come_up, tree, manager, step, facts), done)
     elif "admit" in step.actions and step.previous:  # the run that started it was cut off before its proof
-        done = _launch(tree, manager, step, partial(_confirm, tree, manager, step))
+        done = _launch(tree, manager, step, partial(_confirm, tree, manager, step), done)
     elif "adopt" in step.actions and step.adoptee:
-        done = _adopt(manager, step)
+        done = _together(done, _adopt(manager, step))
     elif "presets" in step.actions and step.status.active:
-        done = _reload(tree, manager, step, facts)
+        done = _together(done, _reload(tree, manager, step, facts))
     elif step.instance.wanted and step.status.active:
-        done = _still_healthy(tree, manager, step)
+        done = _together(done, _still_healthy(tree, manager, step))
     if {"start", "restart", "admit"} & set(step.actions):
         cut = swap.settle(tree, manager, step, step.instance.url, swap.first_key(step.keys_after))
         done = _together(done, {"cut": cut})
@@ -182,15 +183,18 @@ def _start_beside(tree: Tree, manager: Manager, step: Step, facts: reconcile.Fac
         raise _not_proven(step, exc, "The server that ran before serves on. ", True) from exc
 
 
-def _launch(tree: Tree, manager: Manager, step: Step, come_up: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def _launch(
+    tree: Tree, manager: Manager, step: Step, come_up: Callable[[], dict[str, Any]], done: dict[str, Any]
+) -> dict[str, Any]:
     try:
-        return come_up()
+        return _together(done, come_up())
     except Exception as exc:  # whatever went wrong, what ran before must run again
         manager.stop(step.name)
         old = previous.read(tree, step.name)
         restored = old is not None and _restore(tree, manager, step, old)
         if old is not None and restored:
-            swap.settle(tree, manager, step, swap.url_of(old.unit, step), swap.first_key(old.keys))
+            cut = swap.settle(tree, manager, step, swap.url_of(old.unit, step), swap.first_key(old.keys))
+            done = _together(done, {"cut": cut})
             previous.forget(tree, step.name)
             now = "The unit that ran before runs again. "
         elif successor.unit_text(manager, step.name) is not None:
@@ -199,7 +203,7 @@ def _launch(tree: Tree, manager: Manager, step: Step, come_up: Callable[[], dict
             now = "It is stopped. "
         if old is None:
             manager.enable(step.name, False)
-        raise _not_proven(step, exc, now, restored) from exc
+        raise _not_proven(step, exc, now + swap.broken_off(step.instance, done["cut"]), restored, done["cut"]) from exc
 
 
 def _come_up(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -> dict[str, Any]:
@@ -210,13 +214,14 @@ def _come_up(tree: Tree, manager: Manager, step: Step, facts: reconcile.Facts) -
     return {**answer, **({"placement": placed} if placed else {})}
 
 
-def _not_proven(step: Step, exc: Exception, now: str, restored: bool) -> NotProven:
+def _not_proven(step: Step, exc: Exception, now: str, restored: bool, cut: int = 0) -> NotProven:
     known = exc if isinstance(exc, LlamaOpsError) else LlamaOpsError(f"{type(exc).__name__}: {exc}")
     return NotProven(
         f"Instance {step.name!r} did not come up: {known.problem.rstrip('.')}.",
         f"{now}Its command: {step.launch.command.line if step.launch else ''}",
         instance=step.name,
         restored=restored,
+        cut=cut,
         log=known.details.get("log", ""),
     )
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from ..tree import Tree
 from . import front, probe, proof, successor, unit
 from .change import Step
+from .definition import Instance
 from .service import Manager
 
 
@@ -78,6 +79,13 @@ def tidy(tree: Tree, manager: Manager, step: Step) -> int:
         if probe.health(url) == probe.READY:
             return settle(tree, manager, step, url, first_key(step.keys_before))
     return 0
+
+
+def broken_off(instance: Instance, cut: int) -> str:
+    """A sentence on answers that a change did not wait for, with a space behind it; nothing if there were none."""
+    if not cut:
+        return ""
+    return f"{cut} of its answers took longer than drain_timeout ({instance.drain_timeout} s) and broke off. "
 
 
 def slots_of(url: str, key: str | None, step: Step) -> int:
