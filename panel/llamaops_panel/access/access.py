@@ -77,6 +77,9 @@ class Access:
     async def by_token(self, text: str, now: float | None = None) -> Identity | None:
         prefix, _sep, rest = text.partition("_")
         id, _sep, secret = rest.partition("_")
+        if prefix == TOKEN_PREFIX and id not in self._snapshot.tokens:
+            with contextlib.suppress(StoreError):  # then it is refused
+                await self._look()
         row = self._snapshot.tokens.get(id)
         if prefix != TOKEN_PREFIX or row is None or not secret:
             return None
@@ -141,9 +144,7 @@ class Access:
             raise LoginRefused(f"too many wrong logins: try again in {wait:.0f} s", max(wait, 1.0))
         # counted before the slow comparison, or many tries at once would all be let in
         self._limits.failed(name, address, known, tried)
-        row = self._snapshot.users.get(name)
-        stored = row.password if row else passwords.NOBODY
-        right = await self._hashing.do(passwords.matches, stored, password, known=known is not None)
+        row, right = await self._compare(name, password, known is not None)
         if row is None or not right:
             who = row.name if row else UNKNOWN
             await self._change(lambda db: audit.add(db, who, "login", address, result="refused"), reload=False)
@@ -236,6 +237,16 @@ class Access:
 
     # ---- inside
 
+    async def _compare(self, name: str, password: str, known: bool) -> tuple[UserRow | None, bool]:
+        """The user and whether this is the password; once more where another process has just changed the user."""
+        while True:
+            row = self._snapshot.users.get(name)
+            stored = row.password if row else passwords.NOBODY
+            right = await self._hashing.do(passwords.matches, stored, password, known=known)
+            await self._look()  # after the comparison, of which only so many wait
+            if self._snapshot.users.get(name) == row:
+                return row, right
+
     async def _new_password(self, password: str, name: str) -> str:
         def make() -> str:
             passwords.check(password, name)
@@ -254,6 +265,13 @@ class Access:
         self._proven = {id: digest for id, digest in self._proven.items() if id in self._snapshot.tokens}
         self._sweep(time.time())
 
+    async def _look(self) -> None:
+        """Take over what another process, such as the command line, has written."""
+        version = await self._database.read(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
+        if version != self._version:
+            self._version = version
+            await self._reload()
+
     def _sweep(self, now: float) -> None:
         """End what is over: its sockets and streams close."""
         for (via, key), identity in list(self._identities.items()):
@@ -265,10 +283,7 @@ class Access:
         while True:
             await asyncio.sleep(LOOK)
             with contextlib.suppress(StoreError):  # said by whoever writes next; who is in memory may go on looking
-                version = await self._database.read(lambda db: int(db.execute("PRAGMA data_version").fetchone()[0]))
-                if version != self._version:
-                    self._version = version
-                    await self._reload()
+                await self._look()
                 self._sweep(time.time())
                 if time.time() - self._written >= WRITE_USED:
                     await self._write_used()

@@ -65,6 +65,27 @@ async def audited(access: Access) -> list[tuple[str, str, str]]:
     return [tuple(row) for row in await access._database.read(lambda db: db.execute(words).fetchall())]
 
 
+def test_what_the_command_line_writes_counts_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "LOOK", 3600)
+
+    async def story(access: Access) -> None:
+        other = Store(Settings(state=tmp_path).database)
+        other.database.open()
+        try:
+            hashed, secret = passwords.hashed(PASSWORD), passwords.token_hashed("secret")
+            other.database.write_now(lambda db: users.add(db, "bob", "viewer", hashed, "test"))
+            assert (await enter(access, "bob"))[0]
+            id = other.database.write_now(lambda db: users.add_token(db, "bob", "x", "viewer", secret, None, "test"))
+            assert (await access.by_token(module.token_text(id, "secret"))).user.name == "bob"
+            other.database.write_now(lambda db: users.remove(db, "bob", "test"))
+            with pytest.raises(LoginRefused, match="do not go together"):
+                await enter(access, "bob")
+        finally:
+            other.database.close()
+
+    play(tmp_path, story)
+
+
 def test_a_session_begins_with_the_password_and_ends_with_a_logout(tmp_path):
     async def story(access: Access) -> None:
         secret, _device = await enter(access)
