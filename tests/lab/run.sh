@@ -9,6 +9,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
+PATH=$PATH:/usr/sbin:/sbin # which `su` without `-` leaves out
 missing=()
 [ "$(id -u)" = 0 ] || missing+=("root")
 for tool in systemd-nspawn:systemd-container mmdebstrap:mmdebstrap slirp4netns:slirp4netns nft:nftables \

@@ -27,7 +27,7 @@ INSTANCES = [
 ]
 CERTIFICATE = "/etc/ssl/llama/cert.pem"
 SOCKET = "/run/llama-sock/llama.sock"
-QUICK_TIMER = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
+QUICK_TIMER = "[Timer]\nOnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
 TOKEN = """
 import json, sys, urllib.error, urllib.request
 url, key = sys.argv[1:]

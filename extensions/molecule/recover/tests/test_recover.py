@@ -6,17 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import time
-from pathlib import Path
 
 import pytest
 import yaml
+from hosts import BUILD, INVENTORY, LAB_SH, ended, play, sh, start, wait_until
 
-REPOSITORY = Path(__file__).resolve().parents[4]
-INVENTORY, LAB_SH, BUILD = (os.environ[name] for name in ("MOLECULE_INVENTORY_FILE", "LAB_SH", "LAB_BUILD_ID"))
 ROOT, UNITS = "/opt/llama", "/etc/systemd/system"
 SERVER = f"{ROOT}/builds/{BUILD}/bin/llama-server"
 KEY = "a-key-of-somebody-else"
@@ -41,30 +37,6 @@ print(json.dumps(answers))
 """
 
 
-def sh(host, *words, check=True):
-    """Run a command in a host without SSH."""
-    done = subprocess.run([LAB_SH, "sh", host, *words], check=False, capture_output=True, text=True)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done.stdout.strip()
-
-
-def start(playbook, host, **variables):
-    given = json.dumps({"llama_hosts": host, **variables})
-    argv = ["ansible-playbook", "-i", INVENTORY, "-e", given, str(REPOSITORY / "playbooks" / f"{playbook}.yml")]
-    return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def ended(process, rc=0):
-    """The output of a run, and how many tasks changed something."""
-    output = process.communicate(timeout=180)[0]
-    assert process.returncode == rc, output
-    return output, sum(int(number) for number in re.findall(r"changed=(\d+)", output))
-
-
-def play(playbook, host, rc=0, **variables):
-    return ended(start(playbook, host, **variables), rc)
-
-
 def info(host):
     argv = ["ansible", host, "-i", INVENTORY, "-m", "llamaops.llama_cpp.llama_instance_info", "-a", f"root={ROOT}"]
     output = subprocess.run(argv, check=True, capture_output=True, text=True).stdout
@@ -81,14 +53,6 @@ def pid_of(host, unit):
 
 def argv_of(host, pid):
     return sh(host, "cat", f"/proc/{pid}/cmdline").split("\0")[:-1]
-
-
-def wait_until(met, seconds=60):
-    deadline = time.monotonic() + seconds
-    while not (found := met()) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert found
-    return found
 
 
 def by_hand(*more, before=()):
@@ -153,11 +117,13 @@ def adopted():
     entry = next(item for item in info("two")["processes"] if item["pid"] == pid)
     argv = [LAB_SH, "sh", "two", "python3", "-c", STREAM, str(tokens), KEY]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as stream:
-        wait_until(lambda: sh("two", "ls", "/run/streaming", check=False))
-        instances = yaml.safe_load(entry["yaml"])
-        runs = [start("deploy", "two", llama_instances=instances, llama_keys={}) for _run in range(2)]
-        outputs = [ended(run) for run in runs]
-        sh("two", "touch", "/run/enough")
+        try:
+            wait_until(lambda: sh("two", "ls", "/run/streaming", check=False))
+            instances = yaml.safe_load(entry["yaml"])
+            runs = [start("deploy", "two", llama_instances=instances, llama_keys={}) for _run in range(2)]
+            outputs = [ended(run) for run in runs]
+        finally:
+            sh("two", "touch", "/run/enough")
         answers = json.loads(stream.communicate(timeout=300)[0])
     (name,) = instances
     since = int(shown("two", f"llama-{name}.scope", "ActiveEnterTimestampMonotonic")) / 1e6

@@ -27,6 +27,7 @@ from . import (
     compile,
     devices,
     flags,
+    libraries,
     outputs,
     patching,
     receiving,
@@ -127,8 +128,9 @@ def _activate(tree: Tree, request: Request, plan: Plan, progress: Progress) -> N
     """
     if plan.activate:
         build = builds.find(tree, plan.build_id or "")
-        if request.active:
+        if request.active:  # it was proven when it came; the host may have changed since
             build.verify()
+            libraries.require(build.folder, driver=False)
         devices.require(tree, build.folder, str(build.recipe.get("backend")))
         if request.gate and not request.active:
             speed.prove(tree, build, request.gate, progress)

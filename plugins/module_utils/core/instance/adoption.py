@@ -28,7 +28,7 @@ _PATIENCE = 10.0  # seconds that a service manager may take to move a process
 
 
 def look(tree: Tree, manager: Manager, instance: Instance) -> Found | None:
-    """The llama-server that listens where the instance shall; None when nobody does.
+    """The llama-server that listens where the instance shall; None when nobody does, or it is this instance already.
 
     :raises Busy: something else listens there.
     :raises InvalidInput: it may not be taken over, or not without `adopt: force`.
@@ -46,6 +46,8 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Found | None:
             "that is no llama-server, or it does not answer as one.",
             "Choose another port, or leave adopt out and stop that process.",
         )
+    if found.instance == instance.name:  # another run has adopted or started it just now
+        return None
     if found.belongs == EXTERNAL and instance.state != "restarted":
         return found
     if found.belongs != FOREIGN:
