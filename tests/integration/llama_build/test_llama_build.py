@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -54,6 +55,20 @@ def test_rollback_takes_only_a_whole_build(fresh_root, ansible_module):
     result = ansible_module("llama_build", {"root": str(fresh_root), "scope": "user", "active": build_id})
     assert result["failed"]
     assert "bin/llama-bench" in result["msg"]
+    assert not (fresh_root / "current").exists()
+
+
+def test_rollback_takes_only_a_build_whose_libraries_are_there(fresh_root, ansible_module):
+    folder = (fresh_root / "current").resolve()
+    bench, manifest = folder / "bin" / "llama-bench", folder / "manifest.json"
+    data, said = bench.read_bytes().replace(b"libgomp.so.1\0", b"libgone.so.1\0"), json.loads(manifest.read_text())
+    said["files"]["bin/llama-bench"]["sha256"] = hashlib.sha256(data).hexdigest()
+    for path, content in ((bench, data), (manifest, json.dumps(said).encode())):
+        path.unlink()  # a hard link of the shared root
+        path.write_bytes(content)
+    (fresh_root / "current").unlink()
+    result = ansible_module("llama_build", {"root": str(fresh_root), "scope": "user", "active": folder.name})
+    assert result["failed"] and "libgone.so.1 (for llama-bench)" in result["msg"], result
     assert not (fresh_root / "current").exists()
 
 
