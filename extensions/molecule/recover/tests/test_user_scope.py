@@ -51,7 +51,7 @@ def quick_watchdog(name):
     """The watchdog of an instance with an interval and deadlines of seconds."""
     stem = f"llama-watchdog@{name}"
     text = as_user("cat", f"{UNITS}/{stem}.service").replace("\\\n", "")
-    command = next(line for line in text.splitlines() if line.startswith("ExecStart="))
+    (command,) = (line for line in text.splitlines() if line.startswith("ExecStart="))
     often = "OnActiveSec=\nOnActiveSec=1\nOnUnitInactiveSec=1\nAccuracySec=100ms\n"
     drop_ins = {
         f"{stem}.timer": f"[Timer]\n{often}",
