@@ -34,6 +34,10 @@ _TWO_OF_EXPERTS = (
     "qwen3next",
 )
 _TWO_OF_LAYERS = ("apertus", "dots1", "falcon", "phi2", "phi3", "qwen2", "qwen2moe", "starcoder2")
+# Values for a token that a layer of experts holds beside what these make, in widths of the model: 2 to 5 were seen.
+_BESIDE_EXPERTS = 6
+# Architectures that hold more
+_MORE_THAN_EXPERTS = ("deepseek32", "deepseek4", "glm-dsa", "granitehybrid", "nemotron_h_moe", "smallthinker")
 # Widths of keys that flash attention takes: with values as wide, or with these where so many heads share one
 _AS_VALUES = (40, 64, 72, 80, 96, 112, 128, 256, 512)
 _WITH_VALUES = {192: (128, 8), 320: (256, 32), 576: (512, 2)}
@@ -104,25 +108,49 @@ def padding(hp: Hparams, launch: Launch, layers: Sequence[int]) -> int:
     return found
 
 
-def staged(hp: Hparams, launch: Launch, ctx: Context, largest: int, on_host: Sequence[int], measured: bool) -> int:
-    """A bound for the bytes of what a device fetches to compute large batches of the layers of the host: weights, one
-    after the other, and the keys and values of one layer.
+def staged(
+    hp: Hparams,
+    launch: Launch,
+    ctx: Context,
+    largest: int,
+    on_host: Sequence[int],
+    computed: int,
+    entering: int | None,
+) -> int:
+    """A bound for the bytes by which a compute buffer grows as a device computes large batches of the layers of the
+    host: it fetches weights, one after the other, and the keys and values of one layer.
+
+    Where experts are computed, little else is held meanwhile, and what is held otherwise may be less or more than that.
 
     :param largest: bytes of the largest tensor on the host. :param on_host: layers whose cache lies there.
-    :param measured: the architecture was measured; else two tensors may be there at a time.
+    :param computed: bytes of the compute buffer without. :param entering: see `working`; None for architectures that
+        were not measured, which may hold two tensors at a time, and for other backends.
     """
     if not largest:
         return 0
-    kept = [
-        ctx.streams
-        * (ctx.sliding_cells if layer.sliding else ctx.cells)
-        * (row_bytes(launch.cache_type_k, layer.k_width) + row_bytes(launch.cache_type_v, layer.v_width))
-        for layer in (hp.layers[index] for index in on_host)
-        if layer.caches
-    ]
-    two = not measured or hp.architecture in (_TWO_OF_LAYERS if on_host else _TWO_OF_EXPERTS)
-    found = max(2 * largest, largest + max(kept, default=0)) if two else max(largest, *kept, 0)
-    return found + 8 * ctx.ubatch * hp.width
+    kept = _largest_cache(hp, launch, ctx, on_host)
+    two = entering is None or hp.architecture in (_TWO_OF_LAYERS if on_host else _TWO_OF_EXPERTS)
+    pair = largest + max(largest, kept)
+    if entering is None or hp.experts_used < 2 or hp.architecture in _MORE_THAN_EXPERTS:
+        return (pair if two else max(largest, kept)) + 8 * ctx.ubatch * hp.width
+    known = shapes.features(hp, 0)
+    values = known["routed_ff"] + known["routed_width"] + _BESIDE_EXPERTS * hp.width
+    held = (pair if two else largest + kept) + entering + 4 * compute.batch(ctx) * values
+    return max(0, held - computed)
+
+
+def _largest_cache(hp: Hparams, launch: Launch, ctx: Context, layers: Sequence[int]) -> int:
+    """Bytes of the keys and values of the layer that keeps most of these."""
+    return max(
+        (
+            ctx.streams
+            * (ctx.sliding_cells if layer.sliding else ctx.cells)
+            * (row_bytes(launch.cache_type_k, layer.k_width) + row_bytes(launch.cache_type_v, layer.v_width))
+            for layer in (hp.layers[index] for index in layers)
+            if layer.caches
+        ),
+        default=0,
+    )
 
 
 def growth(hp: Hparams, launch: Launch, ctx: Context) -> int:

@@ -140,6 +140,7 @@ def _cells(
     used = bool(count or output or draft[number])
     cuda = device.backend in kernels.BACKENDS
     computed, kept = parts.compute.bytes[number], parts.kv[number]
+    entering = None
     if cuda and used:
         entering = compute.entering(parts.hp, launch, parts.ctx, parts.placement, compute.batch(parts.ctx), number)
         computed = kernels.working(parts.hp, launch, parts.ctx, computed, entering)
@@ -156,7 +157,9 @@ def _cells(
         "mmproj": Cell(extras.mmproj * 3 // 2 if first else 0, BOUND, "the projector's file and its graph"),
         "draft": Cell(draft[number], MODEL, "the draft's weights, cache and graph"),
         "staging": Cell(
-            _staged(launch, parts) if first and launch.op_offload and device.backend in _STAGED else 0,
+            _staged(launch, parts, computed, entering)
+            if first and launch.op_offload and device.backend in _STAGED
+            else 0,
             BOUND,
             "weights and caches of the host, fetched for large batches",
         ),
@@ -177,10 +180,10 @@ def _driver(device: Device, launch: Launch, parts: _Parts, extras: Extras) -> Ce
     return Cell(own + grows, BOUND, "the driver's own for one process, and what its kernels allocate")
 
 
-def _staged(launch: Launch, parts: _Parts) -> int:
+def _staged(launch: Launch, parts: _Parts, computed: int, entering: int | None) -> int:
     on_host = parts.placement.on(HOST) if launch.kv_offload else range(len(parts.hp.layers))
-    measured = parts.compute.measured
-    return kernels.staged(parts.hp, launch, parts.ctx, parts.weights.largest_host, on_host, measured)
+    known = entering if parts.compute.measured else None
+    return kernels.staged(parts.hp, launch, parts.ctx, parts.weights.largest_host, on_host, computed, known)
 
 
 def _kind(parts: _Parts) -> str:

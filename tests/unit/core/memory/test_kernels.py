@@ -75,8 +75,23 @@ def test_most_launches_without_a_share_of_the_host_are_close() -> None:
 def test_a_quantised_cache_and_fetched_weights_are_bounds() -> None:
     found = [(launch, cells) for launch, _gpu, _host, cells, _on_host in tables("qwen3-30b-a3b")]
     assert all(cells["compute"].kind == BOUND for launch, cells in found if "cache_type_k" in launch)
-    staged = [cells["staging"] for launch, cells in found if launch.get("n_cpu_moe")]
+    shared = [cells for launch, cells in found if launch.get("n_cpu_moe")]
+    assert shared and all(cells["compute"].kind == BOUND for cells in shared)
+    staged = [cells["staging"] for cells in shared if "staging" in cells]
     assert staged and all(cell.kind == BOUND for cell in staged)
+
+
+def test_experts_on_the_host_are_close() -> None:
+    """What is fetched is held when little else is: half of the plans are over by less than 0.4 percent, not by gigabytes."""
+    over = []
+    for name in NAMES:
+        for launch, gpu, _host, cells, _on_host in tables(name):
+            if launch.get("n_cpu_moe"):
+                said = size(cells, "weights", "kv_cache", "recurrent_state", "compute", "staging")
+                over.append(said / sum(gpu) - 1)
+    over.sort()
+    assert len(over) > 100 and over[0] > -0.001
+    assert over[len(over) // 2] < 0.004, over[len(over) // 2]
 
 
 def test_flash_attention_is_left_out_where_a_gpu_has_none() -> None:
