@@ -114,6 +114,7 @@ def staged(
     ctx: Context,
     largest: int,
     on_host: Sequence[int],
+    measured: bool,
     computed: int,
     entering: int | None,
 ) -> int:
@@ -123,15 +124,15 @@ def staged(
     Where experts are computed, little else is held meanwhile, and what is held otherwise may be less or more than that.
 
     :param largest: bytes of the largest tensor on the host. :param on_host: layers whose cache lies there.
-    :param computed: bytes of the compute buffer without. :param entering: see `working`; None for architectures that
-        were not measured, which may hold two tensors at a time, and for other backends.
+    :param measured: the architecture was measured; else two tensors may be there at a time.
+    :param computed: bytes of the compute buffer without. :param entering: see `working`; None for other backends.
     """
     if not largest:
         return 0
     kept = _largest_cache(hp, launch, ctx, on_host)
-    two = entering is None or hp.architecture in (_TWO_OF_LAYERS if on_host else _TWO_OF_EXPERTS)
+    two = not measured or hp.architecture in (_TWO_OF_LAYERS if on_host else _TWO_OF_EXPERTS)
     pair = largest + max(largest, kept)
-    if entering is None or hp.experts_used < 2 or hp.architecture in _MORE_THAN_EXPERTS:
+    if not measured or entering is None or hp.experts_used < 2 or hp.architecture in _MORE_THAN_EXPERTS:
         return (pair if two else max(largest, kept)) + 8 * ctx.ubatch * hp.width
     known = shapes.features(hp, 0)
     values = known["routed_ff"] + known["routed_width"] + _BESIDE_EXPERTS * hp.width

@@ -182,8 +182,8 @@ def _driver(device: Device, launch: Launch, parts: _Parts, extras: Extras) -> Ce
 
 def _staged(launch: Launch, parts: _Parts, computed: int, entering: int | None) -> int:
     on_host = parts.placement.on(HOST) if launch.kv_offload else range(len(parts.hp.layers))
-    known = entering if parts.compute.measured else None
-    return kernels.staged(parts.hp, launch, parts.ctx, parts.weights.largest_host, on_host, computed, known)
+    largest, measured = parts.weights.largest_host, parts.compute.measured
+    return kernels.staged(parts.hp, launch, parts.ctx, largest, on_host, measured, computed, entering)
 
 
 def _kind(parts: _Parts) -> str:
