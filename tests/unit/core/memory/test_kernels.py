@@ -82,7 +82,7 @@ def test_a_quantised_cache_and_fetched_weights_are_bounds() -> None:
 
 
 def test_experts_on_the_host_are_close() -> None:
-    """What is fetched is held when little else is: half of the plans are over by less than 0.4 percent, not by gigabytes."""
+    """What is fetched is held when little else is: half of the plans are over by less than 0.4 percent."""
     over = []
     for name in NAMES:
         for launch, gpu, _host, cells, _on_host in tables(name):
