@@ -162,19 +162,24 @@ def converge(
     module: AnsibleModule, tree: Tree, manager: Manager
 ) -> tuple[list[Step], list[str], dict[str, dict[str, Any]]]:
     """Plan and, unless this is check mode, apply: the steps, the orphans, and what each instance proved."""
-    steps, orphans = plan(module, tree, manager)
+
+    def look() -> tuple[list[Step], list[str]]:
+        return plan(module, tree, manager)
+
+    purpose, seconds = "llama_instance", module.params["lock_timeout"]
+    steps, orphans = look() if module.check_mode else lock.settled(tree, purpose, seconds, look)
     imported = imports(module, tree, steps)
     if module.check_mode:
         return steps, orphans, imported
     if not any(step.actions for step in steps):
         return steps, orphans, {**_apply(module, tree, manager, steps), **imported}
     ensure(tree)
-    with lock.hold(tree, "llama_instance", module.params["lock_timeout"]):
+    with lock.hold(tree, purpose, seconds):
         keys.make(tree, module.params["made_keys"])
         programs.install(tree)  # after an update of the collection, units may call what was not there
         for warning in manager.prepare():
             module.warn(warning)
-        steps, orphans = plan(module, tree, manager)  # what another run did while we waited counts
+        steps, orphans = look()  # what another run did while we waited counts
         proofs = _apply(module, tree, manager, steps)
     adoptees = {name: {**proofs.get(name, {}), "imported": found["imported"]} for name, found in imported.items()}
     return steps, orphans, {**proofs, **adoptees}

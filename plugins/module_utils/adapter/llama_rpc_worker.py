@@ -53,12 +53,17 @@ def converge(module: AnsibleModule, tree: Tree) -> dict[str, Any]:
     manager = _manager(tree, wanted)
     if manager is None:
         return {"changed": False, "workers": {}, "orphans": []}
-    steps, orphans = _plan(module, tree, manager, wanted)
+
+    def look() -> tuple[list[deploy.Step], list[str]]:
+        return _plan(module, tree, manager, wanted)
+
+    purpose, seconds = "llama_rpc_worker", module.params["lock_timeout"]
+    steps, orphans = look() if module.check_mode else lock.settled(tree, purpose, seconds, look)
     if any(step.actions for step in steps) and not module.check_mode:
         ensure(tree)
-        with lock.hold(tree, "llama_rpc_worker", module.params["lock_timeout"]):
+        with lock.hold(tree, purpose, seconds):
             programs.install(tree)
-            steps, orphans = _plan(module, tree, manager, wanted)  # what another run did while we waited counts
+            steps, orphans = look()  # what another run did while we waited counts
             deploy.apply(manager, steps)
     for step in steps:
         if step.warning:

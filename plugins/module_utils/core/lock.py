@@ -10,10 +10,13 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
-from .errors import Busy
+from .errors import Busy, LlamaOpsError
 from .tree import Tree
+
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -38,6 +41,20 @@ def hold(tree: Tree, purpose: str, wait: float, file: str | None = None) -> Iter
             os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+def settled(tree: Tree, purpose: str, wait: float, look: Callable[[], T]) -> T:
+    """What `look` finds at once; when it fails, what it finds as no other run is in the middle of a change.
+
+    :raises Busy: the other run takes longer than `wait` seconds.
+    """
+    try:
+        return look()
+    except (LlamaOpsError, OSError):
+        if not os.path.isdir(tree.root):
+            raise
+    with hold(tree, purpose, wait):
+        return look()
 
 
 def _take(handle: int, tree: Tree, deadline: float) -> None:
