@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .. import files
-from ..errors import Busy, InvalidInput, Prerequisite
-from ..host import gpu, ports
+from ..errors import InvalidInput, Prerequisite
+from ..host import gpu
 from ..tree import Tree
 from . import adoption, front, keyfile, launch, naming, planning, presets, previous, running, unit, written
 from .definition import Instance
@@ -114,7 +114,7 @@ def plan(
     leaving = {step.status.pid for step in (*going, *steps) if step.stops and step.status.pid}
     for step in steps:
         if {"start", "restart"} & set(step.actions):
-            check_port(step, leaving)
+            front.require_port(step.instance, leaving | {step.status.pid})
     return steps
 
 
@@ -283,26 +283,6 @@ def _essential_change(step: Step) -> bool:
     if unit.identity(step.before) != unit.identity(step.after):
         return True
     return step.status.active and step.launch is not None and not running.matches(step.status, step.launch)
-
-
-def check_port(step: Step, leaving: set[int]) -> None:
-    """Make sure that an instance may have its port.
-
-    :param leaving: processes that are stopped before it starts.
-    :raises Busy: somebody else holds it.
-    """
-    if step.instance.socket:
-        return
-    holder = ports.holder(step.instance.host, step.instance.port)
-    if holder is None or (holder.pid and holder.pid in leaving | {step.status.pid}):
-        return
-    remedy = "Stop that process, or choose another port."
-    if holder.unit == front.UNIT:  # it goes on holding the port, for whoever is answered through it
-        remedy = (
-            "That is the front of this host. Choose another port, or take this one from the front first: remove or "
-            "change the entry with that front in one run, and give the port to this instance in the next."
-        )
-    raise Busy(f"Instance {step.name!r} wants port {step.instance.port}, which {ports.describe(holder)} holds.", remedy)
 
 
 def _with(step: Step, actions: Sequence[str], pending: bool = False) -> Step:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from ..errors import CommandFailed, InvalidInput
+from ..errors import Busy, CommandFailed, InvalidInput
+from ..host import ports as listeners
 from ..names import check_keys
 from . import network, values
 
@@ -81,6 +82,27 @@ def ports(instances: Sequence[Any]) -> tuple[list[str], list[str]]:
     found = [(item.port, item.name) for item in instances if item.port]
     found += [(item.front.port, f"the front of {item.name}") for item in instances if item.front]
     return [str(port) for port, _whose in found], [whose for _port, whose in found]
+
+
+def require_port(instance: Any, ours: Collection[int]) -> None:
+    """Make sure that an instance may have its port.
+
+    :param ours: processes that may hold it: its own, and those that are stopped before it starts.
+    :raises Busy: somebody else holds it; the front goes on doing so, for whoever is answered through it.
+    """
+    if instance.socket:
+        return
+    holder = listeners.holder(instance.host, instance.port)
+    if holder is None or (holder.pid and holder.pid in ours):
+        return
+    remedy = "Stop that process, or choose another port."
+    if holder.unit == UNIT:
+        remedy = (
+            "That is the front of this host. Choose another port, or take this one from the front first: remove or "
+            "change the entry with that front in one run, and give the port to this instance in the next."
+        )
+    who = f"Instance {instance.name!r} wants port {instance.port}"
+    raise Busy(f"{who}, which {listeners.describe(holder)} holds.", remedy)
 
 
 class Gate:

@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Busy, InvalidInput
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import ports, process
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import InvalidInput
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import process
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
     change,
     cmdline,
@@ -179,18 +179,3 @@ def test_what_is_started_beside_an_instance_is_none_itself(tmp_path):
     assert manager.managed() == ["chat"]
     assert change.orphans(manager, []) == ["chat"]
     assert naming.instance_of("chat--next") == naming.instance_of("chat") == "chat"
-
-
-@pytest.mark.parametrize(
-    ("held_by", "remedy"),
-    [("nginx.service", "Stop that process, or choose another port."), ("llama-front.service", "in one run, and give")],
-)
-def test_who_holds_a_port_is_named_and_the_front_is_not_to_be_stopped(monkeypatch, held_by, remedy):
-    holder = ports.Holder("127.0.0.1", 8080, 0, 812, "program", held_by)
-    monkeypatch.setattr(ports, "holder", lambda host, port: holder)
-    new = step(None, NEW, Status(False))
-    with pytest.raises(Busy, match=rf"port 8080, which process 812 \(program, {held_by}\) holds") as caught:
-        change.check_port(new, set())
-    assert remedy in caught.value.remedy
-    assert ("Stop that process" in caught.value.remedy) == (held_by == "nginx.service")
-    change.check_port(new, {812})

@@ -9,7 +9,8 @@ import threading
 from typing import Any
 
 import pytest
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import CommandFailed, InvalidInput
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Busy, CommandFailed, InvalidInput
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import ports
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import definition, front
 from fixtures.haproxy import Haproxy
 
@@ -111,3 +112,18 @@ def test_a_gate_without_a_front_has_no_requests_and_holds_nothing(path):
     gate.retire(front.MAIN)
     gate.admit(1)
     assert (gate.busy(), gate.held(), gate.there) == (0, False, False)
+
+
+@pytest.mark.parametrize(
+    ("held_by", "remedy"),
+    [("nginx.service", "Stop that process, or choose another port."), ("llama-front.service", "in one run, and give")],
+)
+def test_who_holds_a_port_is_named_and_the_front_is_not_to_be_stopped(monkeypatch, held_by, remedy):
+    holder = ports.Holder("127.0.0.1", 8080, 0, 812, "program", held_by)
+    monkeypatch.setattr(ports, "holder", lambda host, port: holder)
+    new = definition.read({"name": "chat", "model": "tiny", "port": 8080})
+    with pytest.raises(Busy, match=rf"port 8080, which process 812 \(program, {held_by}\) holds") as caught:
+        front.require_port(new, ())
+    assert remedy in caught.value.remedy
+    assert ("Stop that process" in caught.value.remedy) == (held_by == "nginx.service")
+    front.require_port(new, {812})
