@@ -46,7 +46,7 @@ def look(tree: Tree, manager: Manager, instance: Instance) -> Found | None:
             "that is no llama-server, or it does not answer as one.",
             "Choose another port, or leave adopt out and stop that process.",
         )
-    if found.instance == instance.name:  # another run has adopted or started it just now
+    if found.instance == instance.name:  # it starts at this moment, or another run has adopted it
         return None
     if found.belongs == EXTERNAL and instance.state != "restarted":
         return found

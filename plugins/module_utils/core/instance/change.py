@@ -135,7 +135,9 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         )
     if before is not None:
         written.check(tree, instance.name, path, before)
-    status, adoptee = served(tree, manager, instance)
+    status = manager.status(instance.name)  # a server may outlive its unit file
+    adopts = instance.adopt and instance.wanted and not status.active
+    adoptee = adoption.look(tree, manager, instance) if adopts else None
     keys_before = files.read_text(launch.key_path(tree, instance.name))
     remains = keys_before is not None or os.path.isdir(launch.folder(tree, instance.name))
     return Step(
@@ -154,16 +156,6 @@ def _look(tree: Tree, manager: Manager, instance: Instance, keys: Mapping[str, s
         held=instance.wanted and front.gate(instance).held(),
         previous=previous.read(tree, instance.name),
     )
-
-
-def served(tree: Tree, manager: Manager, instance: Instance) -> tuple[Status, Found | None]:
-    """The state of an instance, and the process that it shall adopt; another run may do just that meanwhile."""
-    status = manager.status(instance.name)  # a server may outlive its unit file
-    if status.active or not (instance.adopt and instance.wanted):
-        return status, None
-    adoptee = adoption.look(tree, manager, instance)
-    status = manager.status(instance.name)
-    return status, None if status.active else adoptee
 
 
 def _keys_after(instance: Instance, keys: Mapping[str, str], before: str | None, adoptee: Found | None) -> str | None:

@@ -18,13 +18,7 @@ import pytest
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core import tree as trees
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.errors import Busy, InvalidInput, NotProven
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.host import belonging, process
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import (
-    adoption,
-    change,
-    definition,
-    processes,
-)
-from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.service import Status
+from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance import adoption, definition, processes
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.supervisor import Supervisor
 from ansible_collections.llamaops.llama_cpp.plugins.module_utils.core.instance.systemd import Systemd
 
@@ -154,18 +148,14 @@ def test_a_server_is_found_by_its_port(tree, systemd, server, port):
     assert f"process {pid}" in adoption.warning(chat(port), found)
 
 
-@pytest.mark.parametrize("name", ["chat", "other"])
-def test_what_another_run_has_just_adopted_is_left_to_it(tree, systemd, server, port, name, monkeypatch):
-    pid = server()
+def test_a_server_that_is_this_instance_already_is_none_to_adopt(tree, systemd, server, port, monkeypatch):
+    server()
     seen = adoption.look(tree, systemd, chat(port))
-    said = iter([Status(False), Status(True, pid, adopted=True)])  # adopted between the two looks
-    monkeypatch.setattr(systemd, "status", lambda _name: next(said))
-    assert change.served(tree, systemd, chat(port)) == (Status(True, pid, adopted=True), None)
-    found = dataclasses.replace(seen, belongs="adopted", instance=name)  # adopted before the first of them
-    monkeypatch.setattr(processes, "look", lambda *_given: found)
-    if name == "chat":
+    for belongs in ("adopted", "instance"):
+        ours, theirs = (dataclasses.replace(seen, belongs=belongs, instance=name) for name in ("chat", "other"))
+        monkeypatch.setattr(processes, "look", lambda *_given, found=ours: found)
         assert adoption.look(tree, systemd, chat(port)) is None
-    else:
+        monkeypatch.setattr(processes, "look", lambda *_given, found=theirs: found)
         with pytest.raises(InvalidInput, match="the instance 'other' has it"):
             adoption.look(tree, systemd, chat(port))
 
